@@ -1,0 +1,82 @@
+"""What a captioning run is made of: one frozen dataclass, read from the command line and kept in the run folder."""
+
+from dataclasses import dataclass, field
+
+DECODER_NAMES = ("late_attention", "soft_attention", "show_and_tell")
+CELL_NAMES = ("lstm", "gru", "simple")
+
+
+def _option(default, help, **metadata):  # noqa: A002 - argparse's own word
+    return field(default=default, metadata={"help": help, **metadata})
+
+
+@dataclass(frozen=True)
+class CaptioningConfig:
+    """Settings of one training run; every field is an option of `python -m captioning.train`."""
+
+    data: str = _option("shapes", "a Flickr8k folder, a .json, .jsonl or .csv file, tfds:NAME, or shapes")
+    encoder: str = _option("efficientnet_lite2", "efficientnet_lite0|1|2, a keras.applications name, or small_cnn")
+    encoder_weights: str = _option("imagenet", "imagenet, none, or a weights file for the encoder")
+    image_size: int = _option(0, "side of the encoder's input in pixels; 0: the encoder's own")
+    train_encoder: bool = _option(False, "train the encoder too, on pixels instead of cached features")
+    decoder: str = _option("late_attention", "how the image enters the recurrence", choices=DECODER_NAMES)
+    cell: str = _option("lstm", "recurrent cell", choices=CELL_NAMES)
+    units: int = _option(512, "width of embedding, recurrence and attention")
+    depth: int = _option(1, "recurrent layers")
+    num_heads: int = _option(8, "attention heads (late_attention)")
+    min_count: int = _option(4, "words seen less often in the training captions become unknown")
+    max_length: int = _option(30, "longest caption in words; longer ones are cut")
+    captions_per_image: int = _option(5, "captions of one image in a batch, drawn anew each epoch")
+    batch_size: int = _option(20, "images in a batch")
+    epochs: int = _option(12, "passes over the training images")
+    learning_rate: float = _option(1e-3, "highest rate of AdamW, after the warm-up")
+    warmup_steps: int = _option(200, "steps in which the rate climbs to its highest")
+    weight_decay: float = _option(0.01, "decoupled weight decay of AdamW")
+    clip_norm: float = _option(1.0, "largest global norm of the gradient")
+    label_smoothing: float = _option(0.1, "probability mass spread over all words")
+    dropout: float = _option(0.5, "rate before the output layer and between recurrent layers")
+    input_dropout: float = _option(0.3, "rate on the image and on embedded words")
+    mirror: bool = _option(True, "show every image mirrored half of the time")
+    average_decay: float = _option(0.998, "decay of the weight average that is evaluated and kept")
+    patience: int = _option(4, "epochs without a better validation CIDEr before the run stops")
+    validation_beams: int = _option(3, "beams with which validation images are captioned")
+    mixed_bfloat16: bool = _option(False, "bfloat16 products with float32 weights")
+    seed: int = _option(1, "seed of weights, dropout and data order")
+
+    def __post_init__(self):
+        for name in ("units", "depth", "num_heads", "batch_size", "epochs", "captions_per_image", "max_length"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"--{name.replace('_', '-')} must be at least 1, not {getattr(self, name)}")
+        for name in ("dropout", "input_dropout", "label_smoothing", "average_decay"):
+            if not 0.0 <= getattr(self, name) < 1.0:
+                raise ValueError(f"--{name.replace('_', '-')} must lie in [0, 1), not {getattr(self, name)}")
+        if self.units % self.num_heads:
+            raise ValueError(f"--units {self.units} must be a multiple of --num-heads {self.num_heads}")
+
+
+def recipe(data: str) -> CaptioningConfig:
+    """The settings that hold for a data source where the command line says nothing else.
+
+    Rendered shapes are small pictures of a small language: a small CNN learns them from nothing, with the decoder.
+    """
+    if data != "shapes":
+        return CaptioningConfig(data=data, encoder="efficientnet_lite2")
+    return CaptioningConfig(
+        encoder="small_cnn",
+        encoder_weights="none",
+        train_encoder=True,
+        units=128,
+        num_heads=4,
+        min_count=1,
+        captions_per_image=1,
+        batch_size=32,
+        epochs=12,
+        learning_rate=2e-3,
+        warmup_steps=100,
+        label_smoothing=0.0,
+        dropout=0.0,
+        input_dropout=0.0,
+        mirror=False,
+        average_decay=0.99,
+        validation_beams=1,
+    )

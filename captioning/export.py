@@ -1,0 +1,73 @@
+"""Exports a captioner as a SavedModel: python -m captioning.export --model M --out DIR.
+
+The SavedModel takes encoded image files and returns captions. It needs TensorFlow alone.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+from shared.cli import UserError, run_script
+
+
+def parse_arguments(argv=None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m captioning.export",
+        description="Write a SavedModel that takes image files and returns captions, and check it.",
+    )
+    parser.add_argument("--model", default="flickr8k", help="preset or run folder (default: %(default)s)")
+    parser.add_argument("--out", type=Path, required=True, help="folder to write")
+    parser.add_argument("--num-beams", type=int, default=3, help="beams of the search (default: %(default)s)")
+    parser.add_argument("--n-best", type=int, default=1, help="captions an image (default: %(default)s)")
+    parser.add_argument("--length-penalty", type=float, default=1.0, help="exponent of the length (default: %(default)s)")
+    parser.add_argument("--max-length", type=int, default=30, help="longest caption (default: %(default)s)")
+    arguments = parser.parse_args(argv)
+    if not 1 <= arguments.n_best <= arguments.num_beams:
+        parser.error(f"--n-best {arguments.n_best} must lie between 1 and --num-beams {arguments.num_beams}")
+    return arguments
+
+
+def main(argv=None) -> int:
+    arguments = parse_arguments(argv)
+    from captioning.model import Captioner
+
+    captioner = Captioner.from_any(arguments.model)
+    if not isinstance(captioner, Captioner):
+        raise UserError(f"{arguments.model} is an exported SavedModel already. Name a preset or a run folder.")
+    search = {
+        "num_beams": arguments.num_beams,
+        "n_best": arguments.n_best,
+        "length_penalty": arguments.length_penalty,
+        "max_length": arguments.max_length,
+    }
+    export_captioner(captioner, arguments.out, search)
+    print(f"Wrote {arguments.out}: it loads with TensorFlow alone, and its captions are those of {arguments.model}.")
+    return 0
+
+
+def export_captioner(captioner, path: Path, search: dict) -> None:
+    """Writes the SavedModel of a captioner at `path` and checks it against the captioner.
+
+    Args:
+        captioner: a `captioning.model.Captioner`.
+        path: folder to make.
+        search: options of the beam search: `num_beams`, `n_best`, `length_penalty`, `max_length`.
+
+    Raises:
+        shared.export.ExportError: `path` cannot be written, or the SavedModel differs from the captioner.
+    """
+    from captioning.exported import SETTINGS_FILE
+    from captioning.signatures import caption_signatures, check_export
+    from shared.export import export_saved_model
+
+    export_saved_model(
+        path,
+        caption_signatures(captioner, search),
+        [variable.value for variable in captioner.variables],
+        files={SETTINGS_FILE: json.dumps({"image_size": captioner.encoder.image_size, "search": search}, indent=2)},
+        check=lambda folder: check_export(folder, captioner, search),
+    )
+
+
+if __name__ == "__main__":
+    raise SystemExit(run_script(main))

@@ -1,0 +1,65 @@
+"""A captioner that runs an exported SavedModel: the same calls as `captioning.model.Captioner`, fixed options."""
+
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from captioning.model import Caption
+from shared.cli import UserError
+from shared.export import ExportError, read_settings
+
+SETTINGS_FILE = "captioner.json"
+
+
+class ExportedCaptioner:
+    """Captions images with a SavedModel folder that `captioning.export` wrote.
+
+    Args:
+        path: the SavedModel folder.
+
+    Raises:
+        UserError: the folder was not written by `captioning.export`, or does not load.
+    """
+
+    def __init__(self, path: Path):
+        self.path = Path(path)
+        self.settings = read_settings(self.path, SETTINGS_FILE)
+        try:
+            self._loaded = tf.saved_model.load(str(self.path))  # the functions live as long as it does
+            self._run = self._loaded.signatures["pixels"]
+        except (OSError, ValueError, KeyError) as error:
+            raise ExportError(f"{path} does not load as an exported captioner: {error}.") from error
+
+    def prepare(self, image: np.ndarray) -> np.ndarray:
+        """`(height, width, 3)` uint8 pixels to the square of pixels that the model reads."""
+        from captioning.encoder import resize
+
+        return resize(image, self.settings["image_size"])
+
+    def caption(self, images: np.ndarray, **options) -> list[list[Caption]]:
+        """Describes prepared images, `(images, image_size, image_size, 3)` uint8; see `Captioner.caption`.
+
+        Raises:
+            UserError: `options` differ from those that the export was made with.
+        """
+        fixed = self.settings["search"]
+        for name, value in options.items():
+            if value != fixed.get(name, value):
+                raise UserError(
+                    f"{self.path} was exported with {name}={fixed[name]}, and an export cannot change it to {value}. "
+                    "Leave the option out, or export the model again."
+                )
+        outputs = {name: value.numpy() for name, value in self._run(images=tf.constant(images)).items()}
+        return [
+            [
+                Caption(text, tuple(text.split()), float(log_prob), float(confidence))
+                for text, log_prob, confidence in zip(*row, strict=True)
+            ]
+            for row in zip(
+                np.char.decode(outputs["captions"].astype("S"), "utf-8").tolist(),
+                outputs["log_probs"],
+                outputs["confidences"],
+                strict=True,
+            )
+        ]

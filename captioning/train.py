@@ -1,0 +1,60 @@
+"""Trains a captioner: python -m captioning.train --data SOURCE --out runs/NAME.
+
+Flickr8k with a frozen EfficientNet-Lite2 takes about 20 minutes on two cores; with no arguments, a small network learns
+to describe rendered shapes from nothing in about two.
+"""
+
+import argparse
+import dataclasses
+from pathlib import Path
+
+from captioning.config import CaptioningConfig, recipe
+from shared.cli import UserError, add_config_arguments, config_from_arguments, run_script
+
+
+def parse_arguments(argv=None) -> tuple[argparse.Namespace, CaptioningConfig]:
+    parser = argparse.ArgumentParser(
+        prog="python -m captioning.train",
+        description="Train an image captioner. Defaults are those for Flickr8k; for shapes see captioning.config.recipe.",
+    )
+    add_config_arguments(parser, CaptioningConfig)
+    parser.add_argument("--out", type=Path, help="run folder (default: runs/ and the name of the data)")
+    parser.add_argument("--resume", action="store_true", help="go on with the run in --out, with its settings")
+    parser.add_argument("--init-from", metavar="MODEL", help="start from the weights and words of a run or preset")
+    parser.add_argument("--images", type=Path, help="folder of the images, where it is not beside the captions file")
+    parser.add_argument("--cache", type=Path, help="folder of the feature cache (default: the user's cache)")
+    arguments = parser.parse_args(argv)
+    data = getattr(arguments, "data", "shapes")
+    arguments.out = arguments.out or Path("runs") / data.rstrip("/").split("/")[-1].replace(":", "-")
+    base = _started_with(arguments.out) if arguments.resume else recipe(data)
+    return arguments, config_from_arguments(CaptioningConfig, arguments, base=base)
+
+
+def _started_with(path: Path) -> CaptioningConfig:
+    from shared.runs import RunFolder
+
+    return CaptioningConfig(**RunFolder.open(path, "captioning").config)
+
+
+def main(argv=None) -> int:
+    arguments, config = parse_arguments(argv)
+    from captioning.training import train_captioner
+    from shared.runs import RunFolder
+
+    run = RunFolder.create(arguments.out, dataclasses.asdict(config), "captioning", resume=arguments.resume)
+    result = train_captioner(
+        config,
+        run,
+        resume=arguments.resume,
+        init_from=arguments.init_from,
+        image_folder=arguments.images,
+        cache_dir=arguments.cache,
+    )
+    best = ", ".join(f"{name} {value:.4f}" for name, value in result.best_metrics.items())
+    print(f"Best epoch {result.best_epoch}: {best}. Kept in {run.path}.")
+    print(f"Caption your own pictures: python -m captioning.predict PICTURE --model {run.path}")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(run_script(main))

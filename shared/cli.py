@@ -1,0 +1,168 @@
+"""The command line of every script: options from a frozen dataclass, errors a user can act on, exit statuses.
+
+Imports neither Keras nor TensorFlow, so that `--help` and a mistyped option answer at once.
+"""
+
+import argparse
+import dataclasses
+import os
+import sys
+import types
+import typing
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+PARSED_TYPES = (str, int, float, Path)
+
+
+class UserError(Exception):
+    """Something the user can put right; the message says what happened, what was expected and what to do.
+
+    Scripts print `label: message` on the standard error stream and exit with `status`; subclasses may change
+    both.
+    """
+
+    label = "error"
+    status = 2
+
+
+def add_config_arguments(parser: argparse.ArgumentParser, config_class: type) -> None:
+    """Adds one option for each field of a dataclass.
+
+    `learning_rate: float` becomes `--learning-rate`, a `bool` becomes `--mirror` / `--no-mirror`, and
+    `T | None` takes the word `none`. Field metadata: `help`, `choices`. A field without a default becomes a
+    required option.
+
+    Args:
+        parser: gets the options. Those that the user does not give leave no trace in the namespace.
+        config_class: a dataclass with fields of type `str`, `int`, `float`, `Path`, `bool`, or one of them or
+            `None`.
+
+    Raises:
+        TypeError: a field has a type that no option can express.
+
+    Example:
+
+    >>> @dataclasses.dataclass(frozen=True)
+    ... class Config:
+    ...     learning_rate: float = dataclasses.field(default=0.001, metadata={"help": "highest rate"})
+    ...     mirror: bool = True
+    >>> parser = argparse.ArgumentParser()
+    >>> add_config_arguments(parser, Config)
+    >>> config_from_arguments(Config, parser.parse_args(["--no-mirror"]))
+    Config(learning_rate=0.001, mirror=False)
+    """
+    hints = typing.get_type_hints(config_class)
+    for field in dataclasses.fields(config_class):
+        required = _default(field) is dataclasses.MISSING
+        options = {
+            "dest": field.name,
+            "help": _help(field),
+            "default": argparse.SUPPRESS,
+            "required": required,
+        }
+        if hints[field.name] is bool:
+            options["action"] = argparse.BooleanOptionalAction
+        else:
+            options["type"] = _parser_of(field.name, hints[field.name])
+            options["choices"] = field.metadata.get("choices")
+            if options["choices"] is None:  # otherwise argparse shows the choices themselves
+                options["metavar"] = field.name.upper()
+        parser.add_argument("--" + field.name.replace("_", "-"), **options)
+
+
+def config_from_arguments(
+    config_class: type, namespace: argparse.Namespace, base: object | None = None
+) -> typing.Any:
+    """Builds the dataclass from parsed options.
+
+    Args:
+        config_class: the dataclass that was given to `add_config_arguments`.
+        namespace: what the parser returned; other options in it are ignored.
+        base: an instance whose values hold where no option was given; by default those of the class.
+
+    Returns:
+        An instance of `config_class`.
+
+    Raises:
+        UserError: the dataclass itself refuses the values with a `ValueError`.
+    """
+    given = {
+        field.name: getattr(namespace, field.name)
+        for field in dataclasses.fields(config_class)
+        if hasattr(namespace, field.name)
+    }
+    try:
+        return config_class(**given) if base is None else dataclasses.replace(base, **given)
+    except ValueError as error:
+        raise UserError(str(error)) from error
+
+
+def run_script(main: Callable[[Sequence[str]], int | None], argv: Sequence[str] | None = None) -> int:
+    """Runs a script's `main` and turns what ends it into an exit status.
+
+    Args:
+        main: takes the arguments, returns the exit status or `None` for 0.
+        argv: the arguments without the program's name; by default those of the process.
+
+    Returns:
+        What `main` returned; 2 for a `UserError` (or the status its subclass names), 130 for Ctrl-C, and 141
+        where the reader of the output went away.
+
+    Example:
+
+    >>> run_script(lambda argv: len(argv), ["a", "b", "c"])
+    3
+    """
+    # TensorFlow reads this when it is first imported; what a user chose stays.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    try:
+        status = main(sys.argv[1:] if argv is None else list(argv))
+        sys.stdout.flush()
+        return int(status or 0)
+    except UserError as error:
+        print(f"{error.label}: {error}", file=sys.stderr)
+        return error.status
+    except KeyboardInterrupt:
+        print("stopped by Ctrl-C", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # `... | head` closes the pipe early; the interpreter would complain again when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+
+
+def _default(field: dataclasses.Field) -> object:
+    if field.default_factory is not dataclasses.MISSING:
+        return field.default_factory()
+    return field.default
+
+
+def _help(field: dataclasses.Field) -> str:
+    default = _default(field)
+    if default is dataclasses.MISSING:
+        shown = "required"
+    elif isinstance(default, bool):
+        shown = "default: on" if default else "default: off"
+    else:
+        shown = f"default: {'none' if default is None else repr(default) if default == '' else default}"
+    text = field.metadata.get("help", "")
+    return f"{text} ({shown})".strip().replace("%", "%%")  # argparse formats its help with %
+
+
+def _parser_of(name: str, hint: object) -> Callable[[str], object]:
+    optional = False
+    if isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union:
+        members = [member for member in typing.get_args(hint) if member is not type(None)]
+        optional = len(members) < len(typing.get_args(hint))
+        hint = members[0] if len(members) == 1 else hint
+    if hint not in PARSED_TYPES:
+        raise TypeError(
+            f"field {name!r} has type {hint}; an option can be str, int, float, Path, bool or one | None"
+        )
+
+    def parse(text: str) -> object:
+        return None if optional and text.lower() == "none" else hint(text)
+
+    parse.__name__ = hint.__name__  # argparse names it in "invalid int value: ..."
+    return parse

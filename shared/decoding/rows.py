@@ -1,0 +1,184 @@
+"""Searches that keep one text per row: greedy search and sampling."""
+
+import math
+from typing import Any
+
+import keras
+from keras import ops
+
+from shared.decoding.rules import Rules
+from shared.decoding.steps import Decoded, Step, next_log_probs, start_rows, write
+
+
+def greedy_search(
+    step: Step,
+    state: Any,
+    start_tokens: Any,
+    *,
+    end_token: int,
+    max_length: int,
+    min_length: int = 0,
+    no_repeat_ngram: int = 0,
+    banned_tokens: tuple[int, ...] = (),
+    pad_token: int = 0,
+) -> Decoded:
+    """Takes the most probable next token, again and again.
+
+    Args:
+        step: `step(tokens (rows,) int32, state) -> (logits (rows, vocabulary), state)`.
+        state: nested structure of tensors (batch, ...), the state before the start token; `()` for none.
+        start_tokens: (batch,) int32, what the step is given first.
+        end_token: id that ends a text.
+        max_length: largest number of tokens, end token included; a text without an end by then stays so.
+        min_length: smallest number of tokens, end token included.
+        no_repeat_ngram: no run of that many tokens comes twice in a text (start token aside); 0: no rule.
+        banned_tokens: ids that never come.
+        pad_token: id that fills the places after the end.
+
+    Returns:
+        `Decoded` with n_best = 1; scores are per token, `log_prob / length`.
+
+    Raises:
+        ValueError: an option is out of its range, or the step breaks its contract.
+
+    Example:
+
+    >>> table = ops.log(ops.array([[0.1, 0.2, 0.7], [0.6, 0.3, 0.1], [0.2, 0.5, 0.3]]))  # row: last token
+    >>> step = lambda tokens, state: (ops.take(table, tokens, axis=0), state)
+    >>> text = greedy_search(step, (), [0], end_token=0, max_length=5)
+    >>> text.tokens.numpy().tolist(), text.lengths.numpy().tolist()
+    ([[[2, 1, 0, 0, 0]]], [[3]])
+    """
+    rules = Rules(end_token, max_length, min_length, no_repeat_ngram, tuple(banned_tokens), pad_token)
+
+    def choose(log_probs, index):
+        values, tokens = ops.top_k(log_probs, 1)
+        return tokens[:, 0], values[:, 0]
+
+    return _extend(step, state, start_rows(start_tokens), rules, choose)
+
+
+def sample(
+    step: Step,
+    state: Any,
+    start_tokens: Any,
+    *,
+    end_token: int,
+    max_length: int,
+    seed: Any,
+    temperature: Any = 1.0,
+    top_k: int | None = None,
+    top_p: float | None = None,
+    min_length: int = 0,
+    no_repeat_ngram: int = 0,
+    banned_tokens: tuple[int, ...] = (),
+    pad_token: int = 0,
+) -> Decoded:
+    """Draws each next token by chance.
+
+    Stateless: the same seed gives the same texts. Rows are drawn independently of each other, and a row gets
+    the same text however many rows follow it. For several texts per example, pass state and start tokens
+    through `tile_beams`.
+
+    Args:
+        step, state, start_tokens, end_token, max_length: see `greedy_search`.
+        seed: int or scalar integer tensor.
+        temperature: divides the logits; below 1 safer, above 1 wilder. Number or scalar tensor, above 0.
+        top_k: only the `top_k` most probable tokens can come (Fan et al. 2018); None: all.
+        top_p: of what temperature and `top_k` leave, only the smallest set of most probable tokens that
+            together reach probability `top_p` can come (Holtzman et al. 2020); None: all.
+        min_length, no_repeat_ngram, banned_tokens, pad_token: see `greedy_search`.
+
+    Returns:
+        `Decoded` with n_best = 1; log-probabilities are the model's own, whatever the temperature; scores are
+        per token, `log_prob / length`.
+
+    Raises:
+        ValueError: an option is out of its range, or the step breaks its contract.
+
+    Example:
+
+    >>> table = ops.log(ops.array([[0.1, 0.2, 0.7], [0.6, 0.3, 0.1], [0.2, 0.5, 0.3]]))  # row: last token
+    >>> step = lambda tokens, state: (ops.take(table, tokens, axis=0), state)
+    >>> text = sample(step, (), [0, 0], end_token=0, max_length=5, seed=7, top_k=1)
+    >>> text.tokens.numpy().tolist()
+    [[[2, 1, 0, 0, 0]], [[2, 1, 0, 0, 0]]]
+    """
+    rules = Rules(end_token, max_length, min_length, no_repeat_ngram, tuple(banned_tokens), pad_token)
+    _check_sampling(temperature, top_k, top_p)
+    start_tokens = start_rows(start_tokens)
+    chances = _uniform(seed, (ops.shape(start_tokens)[0], max_length))
+
+    def choose(log_probs, index):
+        chance = ops.take(chances, index, axis=1)
+        tokens = _draw(log_probs / ops.cast(temperature, "float32"), chance, top_k, top_p)
+        return tokens, ops.take_along_axis(log_probs, tokens[:, None], axis=1)[:, 0]
+
+    return _extend(step, state, start_tokens, rules, choose)
+
+
+def _extend(step, state, tokens, rules, choose):
+    """Extends each row by what `choose(log_probs, index) -> (tokens, log_probs)` picks, until all end."""
+
+    def is_running(index, tokens, state, history, totals, lengths, is_live):
+        return (index < rules.max_length) & ops.any(is_live)
+
+    def advance(index, tokens, state, history, totals, lengths, is_live):
+        log_probs, state = next_log_probs(step, tokens, state)
+        tokens, chosen = choose(rules.apply(log_probs, history, index), index)
+        totals = totals + ops.where(is_live, chosen, 0.0)
+        # A row to which every token is forbidden has come to a dead end: minus infinity, and no text.
+        is_live = is_live & (chosen > -math.inf)
+        history = write(history, ops.where(is_live, tokens, rules.pad_token), index)
+        lengths = lengths + ops.cast(is_live, "int32")
+        return index + 1, tokens, state, history, totals, lengths, is_live & (tokens != rules.end_token)
+
+    batch = ops.shape(tokens)[0]
+    state = keras.tree.map_structure(ops.convert_to_tensor, state)
+    history = ops.full((batch, rules.max_length), rules.pad_token, dtype="int32")
+    totals, lengths = ops.zeros((batch,), "float32"), ops.zeros((batch,), "int32")
+    loop = (ops.zeros((), "int32"), tokens, state, history, totals, lengths, ops.ones((batch,), "bool"))
+    _, _, _, history, totals, lengths, _ = ops.while_loop(is_running, advance, loop)
+    is_text = totals > -math.inf
+    history, lengths = ops.where(is_text[:, None], history, rules.pad_token), ops.where(is_text, lengths, 0)
+    scores = totals / ops.cast(ops.maximum(lengths, 1), "float32")
+    return Decoded(*(part[:, None] for part in (history, lengths, totals, scores)))
+
+
+def _draw(logits, chance, top_k, top_p):
+    """Draws one token per row by inversion of the cumulated probabilities.
+
+    Args:
+        logits: (rows, vocabulary).
+        chance: (rows,) in [0, 1).
+    """
+    tokens = None
+    if top_k is not None or top_p is not None:
+        vocabulary = logits.shape[-1]
+        logits, tokens = ops.top_k(logits, min(top_k or vocabulary, vocabulary))
+    weights = ops.exp(logits - ops.max(logits, axis=-1, keepdims=True))
+    cumulated = ops.cumsum(weights, axis=-1)
+    total = cumulated[:, -1:]
+    if top_p is not None:
+        is_nucleus = cumulated - weights < top_p * total
+        total = ops.max(ops.where(is_nucleus, cumulated, 0.0), axis=-1, keepdims=True)
+    # "Up to" rather than "below", so that a token of probability 0 is passed over even at chance 0.
+    places = ops.sum(ops.cast(cumulated <= chance[:, None] * total, "int32"), axis=-1)
+    return places if tokens is None else ops.take_along_axis(tokens, places[:, None], axis=1)[:, 0]
+
+
+def _uniform(seed, shape):
+    # keras.random takes no tensor as seed, but an exported model may have the seed as an input.
+    import tensorflow as tf
+
+    seed = tf.stack([tf.cast(seed, "int64"), tf.zeros((), "int64")])
+    return tf.random.stateless_uniform(shape, seed)
+
+
+def _check_sampling(temperature, top_k, top_p):
+    if isinstance(temperature, int | float) and not 0 < temperature < math.inf:
+        raise ValueError(f"temperature must be above 0, received {temperature}; 0 would be greedy_search.")
+    if top_k is not None and top_k < 1:
+        raise ValueError(f"top_k must be at least 1 (None: no limit), received {top_k}.")
+    if top_p is not None and not 0 < top_p <= 1:
+        raise ValueError(f"top_p must be above 0 and at most 1 (None: no limit), received {top_p}.")

@@ -1,0 +1,139 @@
+"""From a sequence with a mask to one vector: mean, maximum or last valid step.
+
+A row without any valid step gives zeros. What stands at masked steps never enters, were it NaN.
+"""
+
+import keras
+from keras import ops
+
+
+def masked_mean(inputs, mask=None):
+    """Mean of the valid steps, summed in float32 at least.
+
+    Args:
+        inputs: `(batch, time, features)`.
+        mask: `(batch, time)` bool, False at steps to ignore; None for none.
+
+    Returns:
+        `(batch, features)` in the dtype of `inputs`; zeros where no step is valid.
+
+    Example:
+
+    >>> import numpy as np
+    >>> inputs, mask = np.array([[[1.0], [3.0], [9.0]]]), np.array([[True, True, False]])
+    >>> np.asarray(masked_mean(inputs, mask)).tolist()
+    [[2.0]]
+    """
+    inputs = ops.convert_to_tensor(inputs)
+    wide = ops.cast(inputs, keras.backend.result_type(inputs.dtype, "float32"))
+    if mask is None:
+        return ops.cast(ops.mean(wide, axis=1), inputs.dtype)
+    valid = ops.cast(mask, "bool")
+    total = ops.sum(_where(valid, wide, 0), axis=1)  # (batch, features)
+    count = ops.sum(ops.cast(valid, wide.dtype), axis=1, keepdims=True)  # (batch, 1)
+    return ops.cast(total / ops.maximum(count, 1), inputs.dtype)
+
+
+def masked_max(inputs, mask=None):
+    """Maximum of the valid steps, feature by feature.
+
+    Args:
+        inputs: `(batch, time, features)`.
+        mask: `(batch, time)` bool, False at steps to ignore; None for none.
+
+    Returns:
+        `(batch, features)` in the dtype of `inputs`; zeros where no step is valid.
+
+    Example:
+
+    >>> import numpy as np
+    >>> inputs, mask = np.array([[[-1.0], [-3.0], [9.0]]]), np.array([[True, True, False]])
+    >>> np.asarray(masked_max(inputs, mask)).tolist()
+    [[-1.0]]
+    """
+    inputs = ops.convert_to_tensor(inputs)
+    if mask is None:
+        return ops.max(inputs, axis=1)
+    valid = ops.cast(mask, "bool")
+    largest = ops.max(_where(valid, inputs, -float("inf")), axis=1)  # (batch, features)
+    return ops.where(ops.any(valid, axis=1, keepdims=True), largest, ops.zeros_like(largest))
+
+
+def last_step(inputs, mask=None):
+    """The last valid step, wherever padding stands.
+
+    Args:
+        inputs: `(batch, time, features)`.
+        mask: `(batch, time)` bool, False at steps to ignore; None for none.
+
+    Returns:
+        `(batch, features)` in the dtype of `inputs`; zeros where no step is valid.
+
+    Example:
+
+    >>> import numpy as np
+    >>> inputs, mask = np.array([[[1.0], [3.0], [9.0]]]), np.array([[True, True, False]])
+    >>> np.asarray(last_step(inputs, mask)).tolist()
+    [[3.0]]
+    """
+    inputs = ops.convert_to_tensor(inputs)
+    if mask is None:
+        return inputs[:, -1]
+    valid = ops.cast(mask, "int32")
+    later = ops.flip(ops.cumsum(ops.flip(valid, axis=1), axis=1), axis=1)  # valid steps from this one on
+    last = ops.logical_and(ops.equal(valid, 1), ops.equal(later, 1))
+    return ops.sum(_where(last, inputs, 0), axis=1)
+
+
+MODES = {"mean": masked_mean, "max": masked_max, "last": last_step}
+
+
+@keras.saving.register_keras_serializable("unrolled")
+class MaskedPooling(keras.layers.Layer):
+    """Pools a sequence to one vector, looking at valid steps only.
+
+    Args:
+        mode: `"mean"`, `"max"` or `"last"`: `masked_mean`, `masked_max` or `last_step`.
+
+    Call arguments:
+        inputs: `(batch, time, features)`.
+        mask: `(batch, time)` bool, False at steps to ignore; None for none.
+
+    Returns:
+        `(batch, features)`; zeros where no step is valid.
+
+    Raises:
+        ValueError: an unknown mode.
+
+    Example:
+
+    >>> import numpy as np
+    >>> layer = MaskedPooling("max")
+    >>> tuple(layer(np.ones((2, 3, 5))).shape)
+    (2, 5)
+    """
+
+    def __init__(self, mode: str = "mean", **kwargs):
+        super().__init__(**kwargs)
+        if mode not in MODES:
+            raise ValueError(f"Unknown mode {mode!r}. Expected one of {', '.join(map(repr, MODES))}.")
+        self.mode = mode
+        self.supports_masking = True
+
+    def get_config(self):
+        return {**super().get_config(), "mode": self.mode}
+
+    def compute_output_shape(self, inputs_shape):
+        return (inputs_shape[0], inputs_shape[2])
+
+    def compute_mask(self, inputs, previous_mask):
+        # Time is gone, and a mask with it.
+        return None
+
+    def call(self, inputs, mask=None):
+        return MODES[self.mode](inputs, mask)
+
+
+def _where(steps, inputs, other):
+    """`inputs` `(batch, time, features)` at `steps` `(batch, time)`, `other` elsewhere."""
+    return ops.where(steps[:, :, None], inputs, ops.cast(other, inputs.dtype))

@@ -1,0 +1,215 @@
+"""Several recurrent layers, one upon the other, in one or both directions of time."""
+
+import keras
+from keras import ops
+
+from shared.layers.recurrent import GRU, LSTM, SimpleRNN
+
+CELLS = {"lstm": LSTM, "gru": GRU, "simple": SimpleRNN}
+
+
+@keras.saving.register_keras_serializable("unrolled")
+class RecurrentStack(keras.layers.Layer):
+    """A stack of recurrent layers: layer l reads the outputs of layer l - 1.
+
+        h_t^l = f(W_hh^l h_{t-1}^l + W_xh^l d^l * h_t^{l-1} + b^l)
+
+    for l = 1 .. depth, with h_t^0 = x_t and f one of the cells of `shared.layers.recurrent`. d^l is the
+    dropout mask of a sequence: drawn once and the same at all its steps; d^1 is 1, so the inputs are not
+    dropped. A bidirectional stack runs in each layer a second recurrence from the end of the sequence and
+    concatenates both.
+
+    Sources: Graves 2013, "Generating Sequences with Recurrent Neural Networks", equation 1 (stack); Schuster
+        and
+    Paliwal 1997, "Bidirectional Recurrent Neural Networks"; Gal and Ghahramani 2016, "A Theoretically
+    Grounded Application of Dropout in Recurrent Neural Networks", section 4 (one mask for all steps).
+
+    Args:
+        units: width of each recurrence.
+        cell: `"lstm"`, `"gru"` or `"simple"`.
+        depth: number of layers.
+        bidirectional: whether each layer reads the sequence both ways; outputs are then `2 * units` wide.
+        dropout: rate in [0, 1) on the inputs of each layer after the first.
+        seed: seed of the dropout masks; None draws one.
+
+    Call arguments:
+        inputs: `(batch, time, features)`.
+        initial_state: a list over layers of lists of `(batch, units)`, as `get_initial_state` makes it; in a
+            bidirectional stack the forward states of a layer come before its backward states. None for zeros.
+        mask: `(batch, time)` bool, False at steps to skip. None for none.
+        training: whether dropout is active.
+
+    Returns:
+        Outputs `(batch, time, units or 2 * units)`, zero at masked steps, and the final states in the
+        structure of `initial_state`. The final state of a backward recurrence is the one at the first step of
+        the sequence.
+
+    Raises:
+        ValueError: an unknown cell, a depth below 1, a rate outside [0, 1), or states that do not fit the
+            stack.
+
+    Example:
+
+    >>> import keras
+    >>> stack = RecurrentStack(4, cell="gru", depth=2)
+    >>> outputs, states = stack(keras.ops.ones((2, 3, 5)))
+    >>> output, states = stack.step(keras.ops.ones((2, 5)), states)
+    >>> tuple(outputs.shape), tuple(output.shape), [len(layer) for layer in states]
+    ((2, 3, 4), (2, 4), [1, 1])
+    """
+
+    def __init__(
+        self,
+        units: int,
+        cell: str = "lstm",
+        depth: int = 1,
+        bidirectional: bool = False,
+        dropout: float = 0.0,
+        seed: int | None = None,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        _check(cell, depth, dropout)
+        self.units = units
+        self.cell = cell
+        self.depth = depth
+        self.bidirectional = bidirectional
+        self.dropout = dropout
+        self.seed = seed
+        self.supports_masking = True
+        self.forward_layers = [self._recurrence(f"forward_{index}") for index in range(depth)]
+        self.backward_layers = (
+            [self._recurrence(f"backward_{index}", go_backwards=True) for index in range(depth)]
+            if bidirectional
+            else []
+        )
+        self.dropout_layers = [self._dropout(index) for index in range(1, depth)]
+
+    def _recurrence(self, name, **kwargs):
+        return CELLS[self.cell](self.units, dtype=self.dtype_policy, name=name, **kwargs)
+
+    def _dropout(self, index):
+        return keras.layers.Dropout(
+            self.dropout,
+            noise_shape=(None, 1, None),  # one mask for all steps
+            seed=None if self.seed is None else self.seed + index,
+            dtype=self.dtype_policy,
+            name=f"dropout_{index}",
+        )
+
+    def get_config(self):
+        names = ("units", "cell", "depth", "bidirectional", "dropout", "seed")
+        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
+
+    @property
+    def output_size(self) -> int:
+        """Width of the outputs."""
+        return self.units * (2 if self.bidirectional else 1)
+
+    def build(self, inputs_shape, initial_state_shape=None):
+        features = inputs_shape[-1]
+        for index in range(self.depth):
+            for layer in self._directions(index):
+                layer.build((None, None, features))
+            if index:
+                self.dropout_layers[index - 1].build((None, None, features))
+            features = self.output_size
+
+    def compute_output_shape(self, inputs_shape, initial_state_shape=None):
+        batch, time = inputs_shape[:2]
+        states = [
+            [(batch, size) for layer in self._directions(index) for size in layer.state_size]
+            for index in range(self.depth)
+        ]
+        return (batch, time, self.output_size), states
+
+    def compute_mask(self, inputs, previous_mask):
+        # Masks are passed by the caller, never implied.
+        return None
+
+    def get_initial_state(self, batch_size):
+        """States of zeros for `batch_size` sequences, in the structure of `initial_state`."""
+        return [
+            [state for layer in self._directions(index) for state in layer.get_initial_state(batch_size)]
+            for index in range(self.depth)
+        ]
+
+    def call(self, inputs, initial_state=None, mask=None, training=None):
+        states = self._checked(initial_state)
+        outputs, final = inputs, []
+        for index in range(self.depth):
+            outputs = self._dropped(index, outputs, training)
+            outputs, layer_states = self._sequence(index, outputs, states[index], mask, training)
+            final.append(layer_states)
+        return outputs, final
+
+    def step(self, inputs, states, training=None):
+        """One step through all layers, with the weights of the stack; T steps equal one call over T steps.
+
+        Dropout, where `training` asks for it, draws anew at each step: the mask of a sequence is known to
+        `call` only.
+
+        Args:
+            inputs: `(batch, features)`.
+            states: a list over layers of lists of `(batch, units)`.
+            training: whether dropout is active.
+
+        Returns:
+            The output `(batch, units)` and the new states.
+
+        Raises:
+            ValueError: the stack is bidirectional: its backward half needs the end of the sequence first.
+        """
+        if self.bidirectional:
+            raise ValueError(
+                "A bidirectional stack has no single step: it needs the end of the sequence first. "
+                "Expected bidirectional=False; call the stack on the whole sequence instead."
+            )
+        if not self.built:
+            self.build((None, None, inputs.shape[-1]))
+        states = self._checked(states)
+        outputs, new = inputs, []
+        for index, layer in enumerate(self.forward_layers):
+            outputs = self._dropped(index, outputs[:, None, :], training)[:, 0]
+            outputs, layer_states = layer.step(outputs, states[index], training=training)
+            new.append(layer_states)
+        return outputs, new
+
+    def _directions(self, index):
+        return [layers[index] for layers in (self.forward_layers, self.backward_layers) if layers]
+
+    def _dropped(self, index, outputs, training):
+        return self.dropout_layers[index - 1](outputs, training=training) if index else outputs
+
+    def _sequence(self, index, inputs, states, mask, training):
+        """One layer over the whole sequence: outputs in order of time, and the states of its directions."""
+        if not self.bidirectional:
+            return self.forward_layers[index](inputs, initial_state=states, mask=mask, training=training)
+        forward, backward = self._directions(index)
+        half = len(forward.state_size)
+        ahead, back = (None, None) if states is None else (states[:half], states[half:])
+        outputs, ahead = forward(inputs, initial_state=ahead, mask=mask, training=training)
+        reverse, back = backward(inputs, initial_state=back, mask=mask, training=training)
+        outputs = ops.concatenate([outputs, ops.flip(reverse, axis=1)], axis=-1)  # (batch, time, 2 * units)
+        return outputs, [*ahead, *back]
+
+    def _checked(self, states):
+        if states is None:
+            return [None] * self.depth
+        expected = [sum(len(layer.state_size) for layer in self._directions(0))] * self.depth
+        found = [len(layer) if isinstance(layer, list | tuple) else None for layer in states]
+        if found != expected:
+            raise ValueError(
+                f"The states do not fit the stack: tensors a layer {found}. Expected {expected}, "
+                "in the structure that `get_initial_state` makes."
+            )
+        return [list(layer) for layer in states]
+
+
+def _check(cell, depth, dropout):
+    if cell not in CELLS:
+        raise ValueError(f"Unknown cell {cell!r}. Expected one of {', '.join(map(repr, CELLS))}.")
+    if depth < 1:
+        raise ValueError(f"depth is {depth}. Expected at least one layer.")
+    if not 0 <= dropout < 1:
+        raise ValueError(f"dropout is {dropout}. Expected a rate in [0, 1).")

@@ -1,0 +1,77 @@
+"""What a training run shows while it works: a progress bar, one line for each epoch, TensorBoard scalars."""
+
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import tensorflow as tf
+from tqdm import tqdm
+
+
+class EpochBar:
+    """A progress bar over the steps of one epoch, with loss, examples a second and time left.
+
+    Shows nothing where standard error is not a terminal.
+
+    Args:
+        title: such as `"epoch 3/12"`.
+        steps: steps of the epoch.
+        done: steps that an earlier process made.
+    """
+
+    def __init__(self, title: str, steps: int, done: int = 0):
+        hidden = not sys.stderr.isatty()
+        self._bar = tqdm(total=steps, initial=done, desc=title, unit="step", leave=False, disable=hidden)
+        self._began = time.perf_counter()
+        self._examples = 0
+
+    def __enter__(self) -> "EpochBar":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._bar.close()
+
+    def advance(self, mean_loss: float, examples: int) -> None:
+        """Counts one step with the given number of examples."""
+        self._examples += examples
+        rate = f"{self.examples_per_second:.0f} examples/s"
+        self._bar.set_postfix_str(f"loss {mean_loss:.4f}, {rate}", refresh=False)
+        self._bar.update()
+
+    @property
+    def seconds(self) -> float:
+        return time.perf_counter() - self._began
+
+    @property
+    def examples_per_second(self) -> float:
+        return self._examples / max(self.seconds, 1e-9)
+
+
+def print_epoch(row: Mapping[str, float], epochs: int, seconds: float, best: bool) -> None:
+    """Prints the line that stays of an epoch."""
+    parts = [f"{name} {value:.4g}" for name, value in row.items() if name != "epoch"]
+    print(
+        f"epoch {row['epoch']}/{epochs}: {', '.join(parts)} ({seconds:.0f} s){' *' if best else ''}",
+        flush=True,
+    )
+
+
+class ScalarLog:
+    """TensorBoard scalars, one event file for each process that worked on the run."""
+
+    def __init__(self, folder: Path):
+        self._writer = tf.summary.create_file_writer(str(folder))
+
+    def __enter__(self) -> "ScalarLog":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._writer.close()
+
+    def write(self, epoch: int, values: Mapping[str, float]) -> None:
+        """Writes one number for each name."""
+        with self._writer.as_default(step=epoch):
+            for name, value in values.items():
+                tf.summary.scalar(name, value)
+        self._writer.flush()

@@ -1,0 +1,313 @@
+import gc
+import json
+import random
+import subprocess
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from captioning import evaluate, official
+from captioning.official import java_present, official_metrics
+from shared.cli import UserError, run_script
+
+pytest.importorskip("pycocoevalcap", reason="needs the extra 'evaluation'")
+needs_java = pytest.mark.skipif(not java_present(), reason="needs a Java runtime")
+
+REFERENCES = {
+    "dog": ["A brown dog runs through the grass.", "The dog is running on a lawn!"],
+    "boat": ["Two boats sail on the sea.", "Boats, far out on the water"],
+    "child": ["A child in a red shirt climbs a tree."],
+}
+CANDIDATES = {
+    "dog": "a dog runs on the grass",
+    "boat": "two boats on the water",
+    "child": "a man rides a bicycle",
+}
+
+
+# -- the metrics -----------------------------------------------------------------------------------------
+
+
+def test_metrics_are_those_of_the_official_code():
+    from pycocoevalcap.bleu.bleu import Bleu
+    from pycocoevalcap.cider.cider import Cider
+    from pycocoevalcap.rouge.rouge import Rouge
+
+    references = {
+        "dog": ["a brown dog runs through the grass", "the dog is running on a lawn"],
+        "boat": ["two boats sail on the sea", "boats far out on the water"],
+        "child": ["a child in a red shirt climbs a tree"],
+    }
+    candidates = {image: [text] for image, text in CANDIDATES.items()}
+    scores = official_metrics(REFERENCES, CANDIDATES, tokenizer="words", meteor=False)
+    bleu, _ = Bleu(4).compute_score(references, candidates, verbose=0)
+    assert [scores[f"BLEU-{n}"] for n in (1, 2, 3, 4)] == pytest.approx(bleu)
+    assert scores["ROUGE-L"] == pytest.approx(Rouge().compute_score(references, candidates)[0])
+    assert scores["CIDEr"] == pytest.approx(Cider().compute_score(references, candidates)[0])
+    assert scores["tokenizer"] == "words"
+    assert scores["tool"].startswith("pycocoevalcap 1.")
+    assert "METEOR" not in scores
+    assert all(type(scores[name]) is float for name in scores if name not in ("tokenizer", "tool"))
+
+
+def test_order_of_candidates_does_not_matter():
+    shuffled = dict(reversed(CANDIDATES.items()))
+    assert official_metrics(REFERENCES, shuffled, "words", False) == official_metrics(
+        REFERENCES, CANDIDATES, "words", False
+    )
+
+
+def test_perfect_captions_score_at_the_top():
+    candidates = {image: texts[0] for image, texts in REFERENCES.items()}
+    scores = official_metrics(REFERENCES, candidates, tokenizer="words", meteor=False)
+    assert scores["BLEU-4"] == pytest.approx(1, abs=1e-6)
+    assert scores["ROUGE-L"] == pytest.approx(1)
+
+
+ODD_CAPTIONS = [
+    'A dog\'s ball (red) - it is well-known, "ok".',
+    "",
+    "   ",
+    "two\nlines\r\nin one\u2028caption\x0b\x85",
+    "Ein Hund läuft über 3,5 Wiesen; 中文 und café!",
+    "`quoted' ... it costs $5 & more? isn't it -- yes: no/yes",
+    "<start> a|b ||| c",
+]
+
+
+@needs_java
+def test_ptb_tokens_are_those_of_the_official_tokenizer(capfd):
+    from pycocoevalcap.tokenizer.ptbtokenizer import PTBTokenizer
+
+    words = [
+        "Dog",
+        "dog's",
+        "runs,",
+        "(a)",
+        "well-known",
+        "U.S.",
+        "can't",
+        "--",
+        "2",
+        "1/2",
+        "e.g.",
+        "\u201chi\u201d",
+    ]
+    generator = random.Random(5)
+    mixtures = [" ".join(generator.choices(words, k=generator.randint(0, 13))) for _ in range(40)]
+    captions = [*ODD_CAPTIONS, *mixtures, ""]
+    captions = {number: captions[number : number + 1 + number % 3] for number in range(len(captions))}
+    # The official wrapper itself is not safe against line ends within a caption.
+    clean = {
+        image: [{"caption": " ".join(text.split())} for text in texts] for image, texts in captions.items()
+    }
+    assert official._tokenize_ptb(captions) == PTBTokenizer().tokenize(clean)
+
+
+@needs_java
+def test_odd_captions_score_and_no_process_stays_behind(monkeypatch):
+    from pycocoevalcap.meteor import meteor as module
+
+    started = []
+    popen = subprocess.Popen
+    monkeypatch.setattr(
+        module.subprocess,
+        "Popen",
+        lambda *args, **kwargs: started.append(popen(*args, **kwargs)) or started[-1],
+    )
+    references = {number: ["a dog runs", text] for number, text in enumerate(ODD_CAPTIONS)}
+    candidates = dict(enumerate(reversed(ODD_CAPTIONS)))
+    scores = official_metrics(references, candidates, tokenizer="ptb", meteor=True)
+    assert all(np.isfinite(scores[name]) for name in ("BLEU-4", "METEOR", "ROUGE-L", "CIDEr"))
+    gc.collect()  # an unclosed pipe would warn here, and warnings are errors
+    (process,) = (process for process in started if "meteor-1.5.jar" in process.args)
+    assert process.poll() is not None
+    assert process.stdin.closed
+    assert process.stdout.closed
+    assert process.stderr.closed
+
+
+@needs_java
+def test_meteor_that_dies_is_a_clear_error(monkeypatch):
+    from pycocoevalcap.meteor import meteor as module
+
+    monkeypatch.setattr(module, "METEOR_JAR", "absent.jar")
+    with pytest.raises(UserError, match=r"METEOR's Java process failed.*absent\.jar"):
+        official_metrics(REFERENCES, CANDIDATES, tokenizer="words", meteor=True)
+    gc.collect()
+
+
+@needs_java
+def test_auto_takes_ptb_and_meteor_where_java_is_and_is_quiet(capfd):
+    perfect = {image: texts[0] for image, texts in REFERENCES.items()}
+    scores = official_metrics(REFERENCES, perfect)
+    assert scores["tokenizer"] == "ptb"
+    assert scores["METEOR"] == pytest.approx(1.0)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_without_java(monkeypatch):
+    monkeypatch.setattr(official, "java_present", lambda: False)
+    scores = official_metrics(REFERENCES, CANDIDATES)
+    assert scores["tokenizer"] == "words"
+    assert "METEOR" not in scores
+    with pytest.raises(UserError, match="PTB tokenizer needs Java"):
+        official_metrics(REFERENCES, CANDIDATES, tokenizer="ptb")
+    with pytest.raises(UserError, match="METEOR needs Java"):
+        official_metrics(REFERENCES, CANDIDATES, meteor=True)
+
+
+def test_a_java_stub_does_not_count(monkeypatch):
+    monkeypatch.setattr(official.shutil, "which", lambda name: "/usr/bin/java")
+    monkeypatch.setattr(official.subprocess, "run", lambda *args, **kwargs: SimpleNamespace(returncode=1))
+    assert not java_present.__wrapped__()
+
+
+def test_images_must_agree():
+    with pytest.raises(ValueError, match="3 images with references and 1"):
+        official_metrics(REFERENCES, {"dog": "a dog"}, "words", False)
+    with pytest.raises(ValueError, match="at least one"):
+        official_metrics({}, {}, "words", False)
+    with pytest.raises(ValueError, match="'treebank'"):
+        official_metrics(REFERENCES, CANDIDATES, "treebank", False)
+
+
+def test_missing_package_names_the_extra(monkeypatch):
+    def absent(name):
+        raise official.importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(official.importlib.metadata, "version", absent)
+    with pytest.raises(UserError, match=r"pip install 'unrolled\[evaluation\]'"):
+        official_metrics(REFERENCES, CANDIDATES)
+
+
+# -- the script ------------------------------------------------------------------------------------------
+
+
+class FakeExample(SimpleNamespace):
+    def load(self):
+        if self.caption is None:
+            raise UserError(f"{self.image_id}.jpg: cut short")
+        return np.full((3, 5, 3), self.caption, np.uint8)
+
+
+class FakeCaptioner:
+    """Says the caption whose number is an image's first pixel."""
+
+    def __init__(self, captions):
+        self.captions, self.settings, self.options = captions, {}, None
+
+    def prepare(self, image):
+        return image
+
+    def caption(self, images, **options):
+        self.options = options
+        texts = [self.captions[image[0, 0, 0]] for image in images]
+        return [[SimpleNamespace(text=text, log_prob=-7.0, confidence=0.25)] for text in texts]
+
+
+@pytest.fixture
+def world(tmp_path, monkeypatch):
+    """A data set of three images and a model that knows what to say about them."""
+    monkeypatch.chdir(tmp_path)
+    examples = [
+        FakeExample(image_id=image, captions=tuple(texts), split="validation", caption=number)
+        for number, (image, texts) in enumerate(REFERENCES.items())
+    ]
+    captioner = FakeCaptioner(list(CANDIDATES.values()))
+    data = SimpleNamespace(
+        name="toy", problems=(), split=lambda name: [example for example in examples if example.split == name]
+    )
+    monkeypatch.setattr(evaluate, "load_data", lambda source, images: data)
+    monkeypatch.setattr(evaluate, "load_captioner", lambda name: captioner)
+    return SimpleNamespace(examples=examples, captioner=captioner, data=data)
+
+
+def run(*argv):
+    return run_script(evaluate.main, ["--data", "toy", "--model", "runs/best", "--tokenizer", "words", *argv])
+
+
+def test_script_writes_and_prints(world, capsys):
+    assert run("--no-meteor", "--num-beams", "5", "--batch-size", "2") == 0
+    assert world.captioner.options["num_beams"] == 5
+    expected = official_metrics(REFERENCES, CANDIDATES, "words", False)
+    folder = Path("evaluation/best-validation")
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert metrics["metrics"] == {name: expected[name] for name in metrics["metrics"]}
+    assert len(metrics["metrics"]) == 6
+    assert (metrics["split"], metrics["images"], metrics["tokenizer"]) == ("validation", 3, "words")
+    predictions = json.loads((folder / "predictions.json").read_text())
+    assert predictions[0] == {
+        "image_id": "dog",
+        "caption": CANDIDATES["dog"],
+        "log_prob": -7.0,
+        "confidence": 0.25,
+        "references": REFERENCES["dog"],
+    }
+    output = capsys.readouterr()
+    assert output.out.startswith(
+        "toy validation, 3 images, tokenizer words, beam 5, length penalty 1, pycocoevalcap 1."
+    )
+    assert f"BLEU-4 {expected['BLEU-4']:.4f}" in output.out
+    assert output.out.count("\n") == 1
+
+
+def test_script_writes_one_file(world):
+    assert run("--no-meteor", "--out", "scores.json") == 0
+    report = json.loads(Path("scores.json").read_text())
+    assert report["metrics"]["metrics"].keys() >= {"BLEU-1", "CIDEr"}
+    assert len(report["predictions"]) == 3
+
+
+def test_numbers_of_coco_stay_numbers(world):
+    for example, number in zip(world.examples, ("391895", "522418", "007"), strict=True):
+        example.image_id = number
+    run("--no-meteor", "--out", "out")
+    predictions = json.loads(Path("out/predictions.json").read_text())
+    assert [entry["image_id"] for entry in predictions] == [391895, 522418, "007"]
+
+
+def test_unreadable_images_are_named_and_left_out(world, capsys):
+    world.examples[1].caption = None
+    assert run("--no-meteor", "--out", "out") == 1
+    output = capsys.readouterr()
+    assert "boat: error: boat.jpg: cut short" in output.err
+    assert "1 of 3 images could not be read" in output.err
+    assert "2 images" in output.out
+
+
+def test_no_readable_image_is_an_error(world, capsys):
+    for example in world.examples:
+        example.caption = None
+    assert run("--out", "out") == 2
+    assert "None of the images could be read" in capsys.readouterr().err
+
+
+def test_predictions_outlive_a_failure_of_the_metrics(world, monkeypatch, capsys):
+    def fail(*args, **kwargs):
+        raise UserError("METEOR's Java process failed")
+
+    monkeypatch.setattr(evaluate, "official_metrics", fail)
+    assert run("--out", "out") == 2
+    assert len(json.loads(Path("out/predictions.json").read_text())) == 3
+
+
+def test_split_without_captions_is_an_error(world, capsys):
+    assert run("--split", "test") == 2
+    assert "'test'" in capsys.readouterr().err
+
+
+def test_bad_rows_are_counted(world, capsys):
+    world.data.problems = ["row 3", "row 7"]
+    assert run("--no-meteor", "--out", "out") == 0
+    assert "2 bad rows left out" in capsys.readouterr().err
+
+
+def test_unwritable_output_is_reported_before_any_work(world, monkeypatch, capsys):
+    monkeypatch.setattr(evaluate, "load_captioner", lambda name: pytest.fail("the model was loaded"))
+    Path("file").write_text("")
+    assert run("--out", "file/folder") == 2
+    assert run("--out", "absent/scores.json") == 2
+    assert capsys.readouterr().err.count("error: Cannot") == 2

@@ -1,0 +1,205 @@
+"""The recurrent stack against Keras's layers put together by hand, and its dropout against its definition."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from shared.layers import GRU, LSTM, RecurrentStack, SimpleRNN
+
+BATCH, TIME, FEATURES, UNITS, DEPTH = 3, 7, 5, 4, 2
+MASK = np.arange(TIME) < np.array([[7], [4], [1]])
+KERAS = {"lstm": keras.layers.LSTM, "gru": keras.layers.GRU, "simple": keras.layers.SimpleRNN}
+every_cell = pytest.mark.parametrize("cell", KERAS)
+both_masks = pytest.mark.parametrize("mask", [None, MASK], ids=["whole", "padded"])
+both_directions = pytest.mark.parametrize("bidirectional", [False, True], ids=["forward", "bidirectional"])
+
+
+def make(cell="lstm", depth=DEPTH, **kwargs):
+    stack = RecurrentStack(UNITS, cell=cell, depth=depth, **kwargs)
+    stack.build((None, None, FEATURES))
+    generator = np.random.default_rng(1)
+    for weight in stack.trainable_variables:
+        weight.assign(generator.normal(0, 0.5, weight.shape))
+    return stack
+
+
+def some_inputs(batch=BATCH):
+    return np.random.default_rng(2).normal(size=(batch, TIME, FEATURES)).astype("float32")
+
+
+def some_states(stack):
+    generator = np.random.default_rng(3)
+    return keras.tree.map_structure(
+        lambda state: generator.normal(0, 0.5, state.shape).astype("float32"), stack.get_initial_state(BATCH)
+    )
+
+
+def close(found, expected, tolerance=1e-5):
+    for one, other in zip(keras.tree.flatten(found), keras.tree.flatten(expected), strict=True):
+        np.testing.assert_allclose(np.asarray(one), np.asarray(other), rtol=tolerance, atol=tolerance)
+
+
+def keras_stack(cell, stack):
+    """The same layers from Keras, with the weights of the stack, and a function that runs them."""
+    layers = []
+    for index, forward in enumerate(stack.forward_layers):
+        layer = KERAS[cell](
+            UNITS, return_sequences=True, return_state=True, zero_output_for_mask=not stack.bidirectional
+        )
+        weights = forward.get_weights()
+        if stack.bidirectional:
+            layer = keras.layers.Bidirectional(layer)
+            weights += stack.backward_layers[index].get_weights()
+        layer.build((None, None, weights[0].shape[0]))
+        layer.set_weights(weights)
+        layers.append(layer)
+
+    def run(inputs, initial_state=None, mask=None):
+        final = []
+        for index, layer in enumerate(layers):
+            start = None if initial_state is None else initial_state[index]
+            inputs, *states = layer(inputs, initial_state=start, mask=mask)
+            final.append(states)
+        return inputs, final
+
+    return run, [variable for layer in layers for variable in layer.trainable_variables]
+
+
+def with_gradients(run, variables, inputs, **kwargs):
+    inputs = tf.constant(inputs)
+    with tf.GradientTape() as tape:
+        tape.watch(inputs)
+        outputs, states = run(inputs, **kwargs)
+        loss = tf.reduce_sum(tf.sin(outputs))
+        loss += sum(tf.reduce_sum(tf.cos(3.0 * state)) for state in keras.tree.flatten(states))
+    return outputs, states, tape.gradient(loss, [inputs, *(variable.value for variable in variables)])
+
+
+@every_cell
+@both_directions
+@both_masks
+@pytest.mark.parametrize("start", [False, True], ids=["zeros", "given"])
+def test_equals_layers_of_keras_put_together(cell, bidirectional, mask, start):
+    stack = make(cell, bidirectional=bidirectional)
+    states = some_states(stack) if start else None
+    run, variables = keras_stack(cell, stack)
+    own = [
+        variable
+        for index in range(DEPTH)
+        for layer in (stack.forward_layers[index], *stack.backward_layers[index : index + 1])
+        for variable in layer.trainable_variables
+    ]
+    close(
+        with_gradients(stack, own, some_inputs(), initial_state=states, mask=mask),
+        with_gradients(run, variables, some_inputs(), initial_state=states, mask=mask),
+    )
+
+
+@every_cell
+def test_steps_equal_the_sequence(cell):
+    stack = make(cell, depth=3)
+    inputs, states = some_inputs(), some_states(stack)
+    expected = stack(inputs, initial_state=states)
+    outputs = []
+    for t in range(TIME):
+        output, states = stack.step(inputs[:, t], states)
+        outputs.append(output)
+    close((np.stack(outputs, axis=1), states), expected)
+
+
+@both_directions
+def test_states_are_a_list_over_layers(bidirectional):
+    stack = make("lstm", depth=3, bidirectional=bidirectional)
+    outputs, states = stack(some_inputs())
+    per_layer = 4 if bidirectional else 2
+    assert tuple(outputs.shape) == (BATCH, TIME, stack.output_size)
+    assert stack.output_size == UNITS * (2 if bidirectional else 1)
+    assert [len(layer) for layer in states] == [per_layer] * 3
+    keras.tree.assert_same_structure(states, stack.get_initial_state(BATCH))
+
+
+def test_the_backward_half_sees_no_padding():
+    """Reading a padded row from its end gives what reading the row without its padding gives."""
+    stack = make("gru", bidirectional=True)
+    inputs = some_inputs()
+    outputs, states = stack(inputs, mask=MASK)
+    short, short_states = stack(inputs[1:2, :4])
+    close(outputs[1:2, :4], short)
+    close([[state[1:2] for state in layer] for layer in states], short_states)
+    assert not np.any(outputs[1, 4:])
+
+
+def transparent(dropout, seed):
+    """Two layers that copy their input, so that outputs show the dropout mask between them."""
+    stack = RecurrentStack(UNITS, cell="simple", depth=2, dropout=dropout, seed=seed)
+    stack.build((None, None, UNITS))
+    for layer in stack.forward_layers:
+        layer.cell.activation = keras.activations.linear
+        layer.set_weights([np.eye(UNITS), np.zeros((UNITS, UNITS)), np.zeros(UNITS)])
+    return stack
+
+
+def test_dropout_draws_one_mask_for_all_steps_of_a_sequence():
+    outputs, _ = transparent(dropout=0.5, seed=7)(np.ones((31, TIME, UNITS), "float32"), training=True)
+    outputs = np.asarray(outputs)
+    assert set(np.unique(outputs)) == {0.0, 2.0}  # kept values are scaled by 1 / (1 - rate)
+    np.testing.assert_array_equal(outputs, np.repeat(outputs[:, :1], TIME, axis=1))
+    assert len(np.unique(outputs[:, 0], axis=0)) > 5  # each sequence has a mask of its own
+    assert 0.3 < np.mean(outputs == 0) < 0.7
+
+
+def test_dropout_leaves_the_first_inputs_and_the_last_outputs_alone():
+    stack = RecurrentStack(UNITS, cell="simple", depth=1, dropout=0.9, seed=7)
+    close(stack(some_inputs(), training=True), stack(some_inputs(), training=False), tolerance=0)
+
+
+def test_dropout_is_off_outside_of_training():
+    ones = np.ones((BATCH, TIME, UNITS), "float32")
+    close(transparent(dropout=0.5, seed=7)(ones)[0], ones, tolerance=0)
+
+
+def test_seeds_of_the_layers_differ():
+    stack = RecurrentStack(UNITS, depth=3, dropout=0.5, seed=7)
+    assert [layer.seed for layer in stack.dropout_layers] == [8, 9]
+
+
+def test_step_builds_the_stack():
+    stack = RecurrentStack(UNITS, cell="gru", depth=2)
+    output, states = stack.step(some_inputs()[:, 0], stack.get_initial_state(BATCH))
+    assert tuple(output.shape) == (BATCH, UNITS)
+    assert len(states) == 2
+    assert len(stack.weights) == 6
+
+
+@pytest.mark.parametrize(("cell", "kind"), [("lstm", LSTM), ("gru", GRU), ("simple", SimpleRNN)])
+def test_is_made_of_the_layers_of_the_house(cell, kind):
+    stack = RecurrentStack(UNITS, cell=cell, bidirectional=True)
+    assert {type(layer) for layer in (*stack.forward_layers, *stack.backward_layers)} == {kind}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"cell": "peephole"}, "Unknown cell 'peephole'. Expected one of 'lstm', 'gru', 'simple'"),
+        ({"depth": 0}, "at least one layer"),
+        ({"dropout": 1.0}, "Expected a rate"),
+        ({"dropout": -0.1}, "Expected a rate"),
+    ],
+)
+def test_refuses_bad_settings(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        RecurrentStack(UNITS, **arguments)
+
+
+@pytest.mark.parametrize("cut", [lambda states: states[:1], lambda states: [states[0], states[1][:1]]])
+def test_refuses_states_that_do_not_fit(cut):
+    stack = make("lstm")
+    with pytest.raises(ValueError, match=r"Expected \[2, 2\]"):
+        stack(some_inputs(), initial_state=cut(some_states(stack)))
+
+
+def test_a_bidirectional_stack_refuses_to_step():
+    stack = make(bidirectional=True)
+    with pytest.raises(ValueError, match="no single step"):
+        stack.step(some_inputs()[:, 0], stack.get_initial_state(BATCH))

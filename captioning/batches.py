@@ -1,4 +1,4 @@
-"""Training batches whose content is a pure function of (seed, epoch), so that a run can go on exactly where it stopped."""
+"""Training batches as a pure function of (seed, epoch), so that a run can go on exactly where it stopped."""
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,8 +14,10 @@ PIXELS_IN_MEMORY = 4 * 2**30
 LENGTH_STEP = 4
 
 
-def encode_captions(examples: Sequence[Example], vocabulary: Vocabulary, max_length: int) -> list[list[list[int]]]:
-    """The captions of each example as token ids, from the start token to the end token, cut to `max_length` words."""
+def encode_captions(
+    examples: Sequence[Example], vocabulary: Vocabulary, max_length: int
+) -> list[list[list[int]]]:
+    """The captions of each example as ids, from the start to the end token, cut to `max_length` words."""
     return [
         [
             [vocabulary.START, *vocabulary.encode(tokenize_words(caption)[:max_length]), vocabulary.END]
@@ -76,7 +78,7 @@ class CaptionBatches:
 
 
 def features_of(plain: np.ndarray, mirrored: np.ndarray | None) -> Callable:
-    """Image part of batches from cached features `(images, cells, channels)`; half of the images from `mirrored`."""
+    """Image part of batches from cached `(images, cells, channels)`; half of the images from `mirrored`."""
 
     def images(rows, random):
         if mirrored is None:
@@ -103,6 +105,8 @@ def pixels_of(examples: Sequence[Example], prepare: Callable, mirror: bool) -> C
     def images(rows, random):
         flips = random.random(len(rows)) < 0.5 if mirror else np.zeros(len(rows), bool)
         pictures = pool.map(load, rows.tolist())
-        return {"images": np.stack([p[:, ::-1] if flip else p for p, flip in zip(pictures, flips, strict=True)])}
+        return {
+            "images": np.stack([p[:, ::-1] if flip else p for p, flip in zip(pictures, flips, strict=True)])
+        }
 
     return images

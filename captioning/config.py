@@ -1,6 +1,9 @@
-"""What a captioning run is made of: one frozen dataclass, read from the command line and kept in the run folder."""
+"""What a captioning run is made of: a frozen dataclass, from the command line and in the run folder."""
 
 from dataclasses import dataclass, field
+
+from shared.cli import UserError
+from shared.runs import RunFolder
 
 DECODER_NAMES = ("late_attention", "soft_attention", "show_and_tell")
 CELL_NAMES = ("lstm", "gru", "simple")
@@ -15,7 +18,9 @@ class CaptioningConfig:
     """Settings of one training run; every field is an option of `python -m captioning.train`."""
 
     data: str = _option("shapes", "a Flickr8k folder, a .json, .jsonl or .csv file, tfds:NAME, or shapes")
-    encoder: str = _option("efficientnet_lite2", "efficientnet_lite0|1|2, a keras.applications name, or small_cnn")
+    encoder: str = _option(
+        "efficientnet_lite2", "efficientnet_lite0|1|2, a keras.applications name, or small_cnn"
+    )
     encoder_weights: str = _option("imagenet", "imagenet, none, or a weights file for the encoder")
     image_size: int = _option(0, "side of the encoder's input in pixels; 0: the encoder's own")
     train_encoder: bool = _option(False, "train the encoder too, on pixels instead of cached features")
@@ -25,10 +30,10 @@ class CaptioningConfig:
     depth: int = _option(1, "recurrent layers")
     num_heads: int = _option(8, "attention heads (late_attention)")
     min_count: int = _option(4, "words seen less often in the training captions become unknown")
-    max_length: int = _option(30, "longest caption in words; longer ones are cut")
+    max_length: int = _option(22, "longest caption in words; longer ones are cut")
     captions_per_image: int = _option(5, "captions of one image in a batch, drawn anew each epoch")
     batch_size: int = _option(20, "images in a batch")
-    epochs: int = _option(12, "passes over the training images")
+    epochs: int = _option(8, "passes over the training images")
     learning_rate: float = _option(1e-3, "highest rate of AdamW, after the warm-up")
     warmup_steps: int = _option(200, "steps in which the rate climbs to its highest")
     weight_decay: float = _option(0.01, "decoupled weight decay of AdamW")
@@ -44,7 +49,15 @@ class CaptioningConfig:
     seed: int = _option(1, "seed of weights, dropout and data order")
 
     def __post_init__(self):
-        for name in ("units", "depth", "num_heads", "batch_size", "epochs", "captions_per_image", "max_length"):
+        for name in (
+            "units",
+            "depth",
+            "num_heads",
+            "batch_size",
+            "epochs",
+            "captions_per_image",
+            "max_length",
+        ):
             if getattr(self, name) < 1:
                 raise ValueError(f"--{name.replace('_', '-')} must be at least 1, not {getattr(self, name)}")
         for name in ("dropout", "input_dropout", "label_smoothing", "average_decay"):
@@ -53,11 +66,26 @@ class CaptioningConfig:
         if self.units % self.num_heads:
             raise ValueError(f"--units {self.units} must be a multiple of --num-heads {self.num_heads}")
 
+    @classmethod
+    def from_run(cls, run: RunFolder) -> "CaptioningConfig":
+        """The settings that a run folder keeps.
+
+        Raises:
+            UserError: there are settings that this version does not know, or does not find.
+        """
+        try:
+            return cls(**run.config)
+        except (TypeError, ValueError) as error:
+            raise UserError(
+                f"The settings in {run.path}/config.json are not those of this version: {error}."
+            ) from error
+
 
 def recipe(data: str) -> CaptioningConfig:
     """The settings that hold for a data source where the command line says nothing else.
 
-    Rendered shapes are small pictures of a small language: a small CNN learns them from nothing, with the decoder.
+    Rendered shapes are small pictures of a small language: a small CNN learns them from nothing, with the
+    decoder.
     """
     if data != "shapes":
         return CaptioningConfig(data=data, encoder="efficientnet_lite2")

@@ -1,16 +1,17 @@
 """The three ways of this suite to let a recurrent network write about an image.
 
-All three read words with the same embedding, run the same recurrent stack (`shared.layers.RecurrentStack`) and score
-the next word with the same, tied, output layer. They differ only in how the image enters:
+All three read words with the same embedding, run the same recurrent stack (`shared.layers.RecurrentStack`)
+and score the next word with the same, tied, output layer. They differ only in how the image enters:
 
-| name             | the image enters                                                         | source              |
-|------------------|--------------------------------------------------------------------------|---------------------|
-| `show_and_tell`  | as the first input of the recurrence, before any word                    | Vinyals et al. 2015 |
-| `soft_attention` | at every step, by attention from h_{t-1}, inside the recurrence          | Xu et al. 2015      |
-| `late_attention` | at every step, by attention from h_t, after the recurrence (one product) | Luong et al. 2015   |
+| name             | the image enters                                          | source              |
+|------------------|-----------------------------------------------------------|---------------------|
+| `show_and_tell`  | as the first input of the recurrence, before any word     | Vinyals et al. 2015 |
+| `soft_attention` | by attention from h_{t-1} in every step of the recurrence | Xu et al. 2015      |
+| `late_attention` | by attention from every h_t, after the recurrence         | Luong et al. 2015   |
 
-Legend of shapes: images = photographs in a batch, captions = captions of one photograph, rows = images * captions,
-time = words, cells = places of the feature grid, channels = features of one cell, units = width of the decoder.
+Legend of shapes: images = photographs in a batch, captions = captions of one photograph, rows = images *
+captions, time = words, cells = places of the feature grid, channels = features of one cell, units = width of
+the decoder.
 """
 
 import keras
@@ -22,9 +23,9 @@ from shared.layers import AdditiveAttention, DotProductAttention, RecurrentStack
 class CaptionDecoder(keras.layers.Layer):
     """What the three decoders share: words in, the recurrence, and scores of the next word out.
 
-    A subclass says how the image enters: `read` turns grid features into a memory, `start` makes the state that the
-    recurrence begins with, `sequence` runs over all words of a caption at once, `advance` over one word.
-    Running `step` over the words of a caption gives the logits of one `call`.
+    A subclass says how the image enters: `read` turns grid features into a memory, `start` makes the state
+    that the recurrence begins with, `sequence` runs over all words of a caption at once, `advance` over one
+    word. Running `step` over the words of a caption gives the logits of one `call`.
 
     Args:
         vocabulary_size: number of tokens, specials included.
@@ -71,19 +72,26 @@ class CaptionDecoder(keras.layers.Layer):
             vocabulary_size,
             units,
             embeddings_initializer=keras.initializers.RandomNormal(stddev=units**-0.5),
+            name="embedding",
             **policy,
         )
-        self.recurrence = RecurrentStack(units, cell=cell, depth=depth, dropout=dropout, **policy)
-        self.image_projection = keras.layers.Dense(units, activation="relu", **policy)
-        self.image_dropout = keras.layers.Dropout(input_dropout, **policy)
-        self.word_dropout = keras.layers.Dropout(input_dropout, **policy)
-        self.output_projection = keras.layers.Dense(units, activation="tanh", **policy)
-        self.output_dropout = keras.layers.Dropout(dropout, **policy)
+        self.recurrence = RecurrentStack(
+            units, cell=cell, depth=depth, dropout=dropout, name="recurrence", **policy
+        )
+        self.image_projection = keras.layers.Dense(
+            units, activation="relu", name="image_projection", **policy
+        )
+        self.image_dropout = keras.layers.Dropout(input_dropout, name="image_dropout", **policy)
+        self.word_dropout = keras.layers.Dropout(input_dropout, name="word_dropout", **policy)
+        self.output_projection = keras.layers.Dense(
+            units, activation="tanh", name="output_projection", **policy
+        )
+        self.output_dropout = keras.layers.Dropout(dropout, name="output_dropout", **policy)
 
     def get_config(self):
         return {**super().get_config(), **self.settings}
 
-    # -- what a subclass says ------------------------------------------------------------------------------------
+    # What a subclass says.
 
     def read(self, features, training=False):
         """Grid features `(images, cells, channels)` to a memory: nested tensors with images as first axis."""
@@ -94,14 +102,14 @@ class CaptionDecoder(keras.layers.Layer):
         raise NotImplementedError
 
     def sequence(self, words, memory, training=False):
-        """Embedded words `(images, captions, time, units)` to what the output layer reads, same leading axes."""
+        """Embedded words `(images, captions, time, units)` to what the output layer reads."""
         raise NotImplementedError
 
     def advance(self, words, states, memory):
-        """One embedded word `(rows, units)` and states to what the output layer reads `(rows, width)` and states."""
+        """One embedded word `(rows, units)` and states to what the output layer reads, and new states."""
         raise NotImplementedError
 
-    # -- what they share -----------------------------------------------------------------------------------------
+    # What they share.
 
     def build(self, input_shape=None):
         # Sub-layers are built by their first call; see Captioner.build.
@@ -113,8 +121,8 @@ class CaptionDecoder(keras.layers.Layer):
     def hidden(self, features, tokens, training=False):
         """What `score` reads at every place of the captions, `(images, captions, time, width)`.
 
-        Captions are padded to the longest of a batch, and the output layer is most of the work: a loss that needs no
-        logits at padded places calls `hidden`, drops those places, and calls `score` on the others.
+        Captions are padded to the longest of a batch, and the output layer is most of the work: a loss that
+        needs no logits at padded places calls `hidden`, drops those places, and calls `score` on the others.
         """
         memory = self.read(features, training=training)
         words = self.word_dropout(self.embedding(tokens), training=training)
@@ -145,14 +153,19 @@ class CaptionDecoder(keras.layers.Layer):
 
 
 class StateFromImage(keras.layers.Layer):
-    """Dense layers that turn the mean of the grid into the first state of every recurrent layer (Xu et al. 2015)."""
+    """The mean of the grid to the first state of every recurrent layer, by dense layers (Xu et al. 2015)."""
 
     def __init__(self, units, cell, depth, **kwargs):
         super().__init__(**kwargs)
         per_layer = 2 if cell == "lstm" else 1
         self.projections = [
-            [keras.layers.Dense(units, activation="tanh", dtype=self.dtype_policy) for _ in range(per_layer)]
-            for _ in range(depth)
+            [
+                keras.layers.Dense(
+                    units, activation="tanh", name=f"layer{layer}_state{state}", dtype=self.dtype_policy
+                )
+                for state in range(per_layer)
+            ]
+            for layer in range(depth)
         ]
 
     def call(self, mean):  # (images, units)
@@ -161,7 +174,8 @@ class StateFromImage(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("unrolled")
 class ShowAndTell(CaptionDecoder):
-    """The image is the first input of the recurrence (Vinyals et al. 2015, "Show and Tell", equations 10 to 12)."""
+    """The image is the first input of the recurrence (Vinyals et al. 2015, "Show and Tell", equations 10 to
+    12)."""
 
     def read(self, features, training=False):
         return self.project_image(ops.mean(features, axis=1), training=training)  # (images, units)
@@ -187,9 +201,11 @@ class SoftAttention(CaptionDecoder):
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
         policy = {"dtype": self.dtype_policy}
-        self.first_state = StateFromImage(self.units, self.settings["cell"], self.settings["depth"], **policy)
-        self.attention = AdditiveAttention(self.units // 2, **policy)
-        self.gate = keras.layers.Dense(1, activation="sigmoid", **policy)
+        self.first_state = StateFromImage(
+            self.units, self.settings["cell"], self.settings["depth"], name="first_state", **policy
+        )
+        self.attention = AdditiveAttention(self.units // 2, name="attention", **policy)
+        self.gate = keras.layers.Dense(1, activation="sigmoid", name="gate", **policy)
 
     def read(self, features, training=False):
         image = self.project_image(features, training=training)
@@ -209,7 +225,9 @@ class SoftAttention(CaptionDecoder):
             return carry, carry  # the scan wants the same structure of both
 
         carry = (states, ops.zeros_like(words[:, 0]))
-        _, (states, contexts) = ops.scan(one, carry, ops.transpose(words, (1, 0, 2)))  # (time, rows, units) each
+        _, (states, contexts) = ops.scan(
+            one, carry, ops.transpose(words, (1, 0, 2))
+        )  # (time, rows, units) each
         outputs = ops.transpose(ops.concatenate([states[-1][0], contexts], axis=-1), (1, 0, 2))
         outputs = ops.concatenate([outputs, words], axis=-1)
         return ops.reshape(outputs, (-1, captions, time, 3 * self.units))
@@ -219,7 +237,8 @@ class SoftAttention(CaptionDecoder):
         return ops.concatenate([states[-1][0], context, words], axis=-1), states
 
     def _glimpse(self, words, states, memory):
-        """One step: what the last state asks of the image, gated, joins the word. Returns states and context."""
+        """One step: what the last state asks of the image, gated, joins the word. Returns states and
+        context."""
         query = states[-1][0]  # (rows, units), h_{t-1} of the last layer
         context, _ = self.attention(query[:, None, :], memory["keys"])
         context = self.gate(query) * context[:, 0]
@@ -237,8 +256,12 @@ class LateAttention(CaptionDecoder):
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
         policy = {"dtype": self.dtype_policy}
-        self.first_state = StateFromImage(self.units, self.settings["cell"], self.settings["depth"], **policy)
-        self.attention = DotProductAttention(self.units, num_heads=self.settings["num_heads"], **policy)
+        self.first_state = StateFromImage(
+            self.units, self.settings["cell"], self.settings["depth"], name="first_state", **policy
+        )
+        self.attention = DotProductAttention(
+            self.units, num_heads=self.settings["num_heads"], name="attention", **policy
+        )
 
     def read(self, features, training=False):
         image = self.project_image(features, training=training)

@@ -86,7 +86,7 @@ class Encoder(keras.layers.Layer):
     def call(self, images, training=False):
         x = ops.cast(images, "float32")
         if tuple(x.shape[1:3]) != (self.image_size, self.image_size):
-            x = _resize_in_graph(x, self.image_size)
+            x = self.resize_in_graph(x)
         grid = self.backbone(self._preprocess(x), training=bool(training) and self.trainable)
         cells = ops.reshape(
             grid, (-1, self.grid[0] * self.grid[1], self.channels)
@@ -109,11 +109,20 @@ class Encoder(keras.layers.Layer):
         """
         return resize(image, self.image_size)
 
+    def resize_in_graph(self, images):
+        """What `prepare` does to one image, for a batch `(batch, height, width, 3)` of floats, in the graph.
+
+        Pixels are rounded as on the host, so no gradient passes to images of another size.
+        """
+        size = (self.image_size, self.image_size)
+        resized = ops.image.resize(images, size, interpolation="bicubic", antialias=True)
+        return ops.clip(ops.round(resized), 0.0, 255.0)  # bicubic overshoots at edges
+
     def fingerprint(self) -> str:
         """A short hash of all that decides the features: network, size, preprocessing and weights."""
         digest = hashlib.sha256(f"{self.architecture} {self.image_size} {PREPROCESSING}".encode())
         for weight in self.backbone.weights:
-            array = np.ascontiguousarray(ops.convert_to_numpy(weight))
+            array = np.ascontiguousarray(weight.numpy())
             digest.update(f"{array.dtype} {array.shape}".encode())
             digest.update(array.tobytes())
         return digest.hexdigest()[:32]
@@ -148,12 +157,6 @@ def resize(image: np.ndarray, size: int) -> np.ndarray:
     if image.shape[:2] == (size, size):
         return image
     return np.asarray(Image.fromarray(image).resize((size, size), Image.Resampling.BICUBIC))
-
-
-def _resize_in_graph(images, size):
-    """What `resize` does to one image, for a batch of float images in the graph; no gradient passes."""
-    resized = ops.image.resize(images, (size, size), interpolation="bicubic", antialias=True)
-    return ops.clip(ops.round(resized), 0.0, 255.0)  # bicubic overshoots at edges
 
 
 @contextlib.contextmanager

@@ -19,7 +19,9 @@ def parse_arguments(argv=None) -> argparse.Namespace:
     parser.add_argument("--out", type=Path, required=True, help="folder to write")
     parser.add_argument("--num-beams", type=int, default=3, help="beams of the search (default: %(default)s)")
     parser.add_argument("--n-best", type=int, default=1, help="captions an image (default: %(default)s)")
-    parser.add_argument("--length-penalty", type=float, default=1.0, help="exponent of the length (default: %(default)s)")
+    parser.add_argument(
+        "--length-penalty", type=float, default=1.0, help="exponent of the length (default: %(default)s)"
+    )
     parser.add_argument("--max-length", type=int, default=30, help="longest caption (default: %(default)s)")
     arguments = parser.parse_args(argv)
     if not 1 <= arguments.n_best <= arguments.num_beams:
@@ -33,7 +35,9 @@ def main(argv=None) -> int:
 
     captioner = Captioner.from_any(arguments.model)
     if not isinstance(captioner, Captioner):
-        raise UserError(f"{arguments.model} is an exported SavedModel already. Name a preset or a run folder.")
+        raise UserError(
+            f"{arguments.model} is an exported SavedModel already. Name a preset or a run folder."
+        )
     search = {
         "num_beams": arguments.num_beams,
         "n_best": arguments.n_best,
@@ -41,7 +45,7 @@ def main(argv=None) -> int:
         "max_length": arguments.max_length,
     }
     export_captioner(captioner, arguments.out, search)
-    print(f"Wrote {arguments.out}: it loads with TensorFlow alone, and its captions are those of {arguments.model}.")
+    print(f"Wrote {arguments.out}. Checked: it needs TensorFlow alone and says what {arguments.model} says.")
     return 0
 
 
@@ -64,7 +68,11 @@ def export_captioner(captioner, path: Path, search: dict) -> None:
         path,
         caption_signatures(captioner, search),
         [variable.value for variable in captioner.variables],
-        files={SETTINGS_FILE: json.dumps({"image_size": captioner.encoder.image_size, "search": search}, indent=2)},
+        files={
+            SETTINGS_FILE: json.dumps(
+                {"image_size": captioner.encoder.image_size, "search": search}, indent=2
+            )
+        },
         check=lambda folder: check_export(folder, captioner, search),
     )
 

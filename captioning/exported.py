@@ -1,4 +1,4 @@
-"""A captioner that runs an exported SavedModel: the same calls as `captioning.model.Captioner`, fixed options."""
+"""A captioner that runs an exported SavedModel: the calls of `captioning.model.Captioner`, fixed options."""
 
 from pathlib import Path
 
@@ -47,7 +47,7 @@ class ExportedCaptioner:
         for name, value in options.items():
             if value != fixed.get(name, value):
                 raise UserError(
-                    f"{self.path} was exported with {name}={fixed[name]}, and an export cannot change it to {value}. "
+                    f"{self.path} was exported with {name}={fixed[name]}; {value} is not possible any more. "
                     "Leave the option out, or export the model again."
                 )
         outputs = {name: value.numpy() for name, value in self._run(images=tf.constant(images)).items()}

@@ -79,7 +79,10 @@ def extract_features(
         FeatureError: no image can be read, another process writes the same features, or the disk is full or
             refuses.
     """
-    examples = list({example.image_id: example for example in reversed(examples)}.values())[::-1]
+    first: dict[str, Example] = {}
+    for example in examples:
+        first.setdefault(example.image_id, example)
+    examples = list(first.values())
     cache = _Cache(Path(cache_dir or default_cache_dir()), examples, encoder, flip)
     try:
         if not cache.complete:
@@ -113,7 +116,7 @@ def _encode_function(encoder: Encoder):
 
     @tf.function(input_signature=[tf.TensorSpec((None, size, size, 3), "uint8")])
     def encode(images):
-        # Clipped for float16, which the caller makes of it: TensorFlow's own conversion complains on some machines.
+        # Clipped to float16, which NumPy makes of it: TensorFlow's conversion logs an error on some machines.
         return ops.clip(encoder(images, training=False), -LARGEST_FLOAT16, LARGEST_FLOAT16)
 
     return encode
@@ -125,8 +128,10 @@ def _load_batches(examples, encoder, batch_size, flip) -> Iterator[list[np.ndarr
     def load(example):
         try:
             image = encoder.prepare(example.load())
-        except (UserError, OSError) as error:
+        except UserError as error:
             return str(error)
+        except OSError as error:
+            return f"{example.image_id}: {error}"
         return image[:, ::-1] if flip else image
 
     def load_batch(first):
@@ -225,7 +230,7 @@ class _Cache:
         write_atomic(self.state_file, lambda file: file.write_text(state, encoding="utf-8"))
 
     def features(self) -> Features:
-        problems = [f"{self.examples[place].image_id}: {problem}" for place, problem in self.bad.items()]
+        problems = list(self.bad.values())
         if not self.rows:
             first = f"; the first: {problems[0]}" if problems else ""
             raise FeatureError(
@@ -245,6 +250,8 @@ def _key(examples, encoder, flip) -> str:
 
 def _identity(image) -> str:
     """What changes when an image does: size and time of a file, the content of anything else."""
+    if hasattr(image, "identity"):
+        return image.identity  # a `captioning.data.LazyImage`, not fetched only to be told from others
     if isinstance(image, str | Path):
         try:
             status = os.stat(image)
@@ -255,7 +262,7 @@ def _identity(image) -> str:
         image = np.asarray(image)
     if isinstance(image, np.ndarray):
         return f"{image.shape} {image.dtype} {hashlib.sha256(np.ascontiguousarray(image)).hexdigest()}"
-    return hashlib.sha256(image).hexdigest() if isinstance(image, bytes) else ""
+    return hashlib.sha256(image).hexdigest()
 
 
 def _lock(file, folder):

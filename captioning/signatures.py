@@ -13,9 +13,9 @@ from shared.export import ExportError, call_alone
 def caption_signatures(captioner, search: dict) -> dict:
     """The signatures of an exported captioner.
 
-    `serving_default` takes `images`, a vector of encoded JPEG, PNG, GIF or BMP files of any sizes; `pixels` takes
-    `images`, `(images, height, width, 3)` uint8. Both return `captions`, `log_probs` and `confidences`, each
-    `(images, n_best)`.
+    `serving_default` takes `images`, a vector of encoded JPEG, PNG, GIF or BMP files of any sizes; `pixels`
+    takes `images`, `(images, height, width, 3)` uint8. Both return `captions`, `log_probs` and `confidences`,
+    each `(images, n_best)`.
     """
     words = tf.constant(list(captioner.vocabulary.tokens))
     size = captioner.encoder.image_size
@@ -34,12 +34,12 @@ def caption_signatures(captioner, search: dict) -> dict:
         pixels = tf.image.resize(pixels, (size, size), method="bicubic", antialias=True)
         return tf.clip_by_value(tf.round(pixels), 0.0, 255.0)
 
-    @tf.function(input_signature=[tf.TensorSpec((None,), tf.string, name="images")])
+    @tf.function(input_signature=[tf.TensorSpec((None,), tf.string, name="images")], autograph=False)
     def serving_default(images):
         spec = tf.TensorSpec((size, size, 3), tf.float32)
         return describe(tf.map_fn(read, images, fn_output_signature=spec))
 
-    @tf.function(input_signature=[tf.TensorSpec((None, None, None, 3), tf.uint8, name="images")])
+    @tf.function(input_signature=[tf.TensorSpec((None, None, None, 3), tf.uint8, name="images")], autograph=False)
     def pixels(images):
         return describe(tf.cast(images, tf.float32))
 
@@ -73,15 +73,17 @@ def check_export(folder: Path, captioner, search: dict) -> None:
                 log_prob = float(outputs["log_probs"][row, rank])
                 if text != caption.text or abs(log_prob - caption.log_prob) > 1e-3:
                     raise ExportError(
-                        f"The SavedModel's {signature} says {text!r} ({log_prob:.4f}) where the Python model says "
-                        f"{caption.text!r} ({caption.log_prob:.4f}). Nothing was written."
+                        f"The SavedModel's {signature} says {text!r} ({log_prob:.4f}) where the Python model "
+                        f"says {caption.text!r} ({caption.log_prob:.4f}). Nothing was written."
                     )
 
 
 def _test_images(size: int) -> np.ndarray:
     """Three smooth random pictures `(3, size, size, 3)`: any picture serves, as only equality is asked."""
     noise = np.random.default_rng(0).integers(0, 256, (3, 5, 7, 3), dtype=np.uint8)
-    return np.stack([np.asarray(Image.fromarray(image).resize((size, size), Image.Resampling.BICUBIC)) for image in noise])
+    return np.stack(
+        [np.asarray(Image.fromarray(image).resize((size, size), Image.Resampling.BICUBIC)) for image in noise]
+    )
 
 
 def _png(image: np.ndarray) -> bytes:

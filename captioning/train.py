@@ -1,7 +1,7 @@
 """Trains a captioner: python -m captioning.train --data SOURCE --out runs/NAME.
 
-Flickr8k with a frozen EfficientNet-Lite2 takes about 20 minutes on two cores; with no arguments, a small network learns
-to describe rendered shapes from nothing in about two.
+Flickr8k with a frozen EfficientNet-Lite2 takes about 20 minutes on two cores; with no arguments, a small
+network learns to describe rendered shapes from nothing in about two.
 """
 
 import argparse
@@ -9,19 +9,26 @@ import dataclasses
 from pathlib import Path
 
 from captioning.config import CaptioningConfig, recipe
-from shared.cli import UserError, add_config_arguments, config_from_arguments, run_script
+from shared.cli import add_config_arguments, config_from_arguments, run_script
 
 
 def parse_arguments(argv=None) -> tuple[argparse.Namespace, CaptioningConfig]:
     parser = argparse.ArgumentParser(
         prog="python -m captioning.train",
-        description="Train an image captioner. Defaults are those for Flickr8k; for shapes see captioning.config.recipe.",
+        description="Train an image captioner. Without --data it learns rendered shapes from nothing, with "
+        "settings of their own (captioning.config.recipe); the defaults below are those for photographs.",
     )
     add_config_arguments(parser, CaptioningConfig)
     parser.add_argument("--out", type=Path, help="run folder (default: runs/ and the name of the data)")
-    parser.add_argument("--resume", action="store_true", help="go on with the run in --out, with its settings")
-    parser.add_argument("--init-from", metavar="MODEL", help="start from the weights and words of a run or preset")
-    parser.add_argument("--images", type=Path, help="folder of the images, where it is not beside the captions file")
+    parser.add_argument(
+        "--resume", action="store_true", help="go on with the run in --out, with its settings"
+    )
+    parser.add_argument(
+        "--init-from", metavar="MODEL", help="start from the weights and words of a run or preset"
+    )
+    parser.add_argument(
+        "--images", type=Path, help="folder of the images, where it is not beside the captions file"
+    )
     parser.add_argument("--cache", type=Path, help="folder of the feature cache (default: the user's cache)")
     arguments = parser.parse_args(argv)
     data = getattr(arguments, "data", "shapes")
@@ -33,7 +40,7 @@ def parse_arguments(argv=None) -> tuple[argparse.Namespace, CaptioningConfig]:
 def _started_with(path: Path) -> CaptioningConfig:
     from shared.runs import RunFolder
 
-    return CaptioningConfig(**RunFolder.open(path, "captioning").config)
+    return CaptioningConfig.from_run(RunFolder.open(path, "captioning"))
 
 
 def main(argv=None) -> int:

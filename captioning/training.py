@@ -1,4 +1,4 @@
-"""What one training run of a captioner does: data, model, loss and validation, driven by `shared.training.train`."""
+"""One training run of a captioner: data, model, loss and validation for `shared.training.train`."""
 
 from pathlib import Path
 
@@ -49,7 +49,9 @@ def train_captioner(
     keras.utils.set_random_seed(config.seed)
     data = load_examples(config.data, images=image_folder)
     if data.problems:
-        print(f"{len(data.problems)} bad rows left out; `python -m captioning.data {config.data}` lists them.")
+        print(
+            f"{len(data.problems)} bad rows left out; `python -m captioning.data {config.data}` lists them."
+        )
     captioner = _make_captioner(config, run, data, init_from)
     source = PixelSource if config.train_encoder else FeatureSource
     training = source(captioner, _usable(data, "train"), cache_dir, mirror=config.mirror)
@@ -106,7 +108,9 @@ def _make_optimizer(config, total_steps) -> keras.optimizers.Optimizer:
 def _usable(data: CaptionData, split: str) -> list:
     examples = data.split(split)
     if not examples:
-        raise UserError(f"{data.name} has no {split} split; training needs images in both train and validation.")
+        raise UserError(
+            f"{data.name} has no {split} split; training needs images in both train and validation."
+        )
     return examples
 
 
@@ -121,7 +125,9 @@ class CaptionLoss:
         hidden = captioner.decoder.hidden(features, tokens[:, :, :-1], training=True)
         targets = tokens[:, :, 1:]
         scored = tf.not_equal(targets, Vocabulary.PAD)
-        logits = captioner.decoder.score(tf.boolean_mask(hidden, scored), training=True)  # (words, vocabulary)
+        logits = captioner.decoder.score(
+            tf.boolean_mask(hidden, scored), training=True
+        )  # (words, vocabulary)
         targets = tf.boolean_mask(targets, scored)
         return sequence_cross_entropy(targets, logits, None, label_smoothing=self.label_smoothing)
 
@@ -161,12 +167,13 @@ def _select(features, rows):
 
 
 class Validation:
-    """Captions the validation images after each epoch: CIDEr-D, exactly right captions, and samples to read."""
+    """Captions the validation images: CIDEr-D, exactly right captions, and samples to read."""
 
     def __init__(self, captioner, source, run, config):
         self.source, self.run, self.config = source, run, config
         self.references = {
-            example.image_id: [tokenize_words(caption) for caption in example.captions] for example in source.examples
+            example.image_id: [tokenize_words(caption) for caption in example.captions]
+            for example in source.examples
         }
         self.cider = CiderD(self.references)
 
@@ -177,7 +184,9 @@ class Validation:
         for first in range(0, len(examples), size):
             rows = slice(first, first + size)
             found = self.source.caption(rows, **options)
-            captions.update({e.image_id: list(c[0].tokens) for e, c in zip(examples[rows], found, strict=True)})
+            captions.update(
+                {e.image_id: list(c[0].tokens) for e, c in zip(examples[rows], found, strict=True)}
+            )
         self._show(epoch, captions)
         exact = np.mean([captions[image] in references for image, references in self.references.items()])
         return {"val_cider": self.cider.score(captions)[0], "val_exact": float(exact)}

@@ -32,9 +32,9 @@ class WeightAverage:
     >>> _ = weight.assign([2.0, 4.0])
     >>> average.update()
     >>> with average.swapped():
-    ...     print(ops.convert_to_numpy(weight).round(3).tolist())
-    [1.9, 3.8]
-    >>> ops.convert_to_numpy(weight).tolist()
+    ...     print(weight.numpy().round(3))
+    [1.9 3.8]
+    >>> weight.numpy().tolist()
     [2.0, 4.0]
     """
 

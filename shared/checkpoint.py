@@ -77,7 +77,8 @@ def _read(path: Path) -> tuple[dict[str, np.ndarray], dict]:
     if not Path(path).is_file():
         raise RunError(f"there is no checkpoint {path} to go on from; start the run without --resume")
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        # NumPy leaves a file of its own open when the archive is damaged.
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
         record = json.loads(arrays.pop(STATE).tobytes())
         version, state = record["format_version"], record["state"]

@@ -14,8 +14,8 @@ import tensorflow as tf
 
 from shared.cli import UserError
 
-# Run by a fresh interpreter (-I: no user paths, no environment) that knows TensorFlow and two file names. Strings travel
-# in base64, as NumPy drops the zero bytes that a string ends with.
+# Run by a fresh interpreter (-I: no user paths, no environment) that knows TensorFlow and two file names.
+# Strings travel in base64, as NumPy drops the zero bytes that a string ends with.
 _CALL_ALONE = """
 import os, sys
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
@@ -29,7 +29,7 @@ own = {"captioning", "charlm", "sentiment", "shared"} & set(sys.modules)
 if own:
     sys.exit(f"the SavedModel imported {sorted(own)}")
 arrays = {name: value.numpy() for name, value in outputs.items()}
-numpy.savez(result, **{name: array.astype("S") if array.dtype == object else array for name, array in arrays.items()})
+numpy.savez(result, **{name: a.astype("S") if a.dtype == object else a for name, a in arrays.items()})
 """
 
 
@@ -49,13 +49,15 @@ def export_saved_model(
 
     Args:
         path: folder to make; must not exist, or be empty.
-        signatures: concrete functions with flat inputs and a flat dict of outputs; `serving_default` among them.
+        signatures: concrete functions with flat inputs and a flat dict of outputs; `serving_default` among
+            them.
         variables: every variable that the functions read.
         files: names and texts of small files to add to the folder.
         check: called with the written folder; raises `ExportError` where the SavedModel falls short.
 
     Raises:
-        ExportError: `path` is taken or cannot be written, or the check failed. Nothing is left at `path` then.
+        ExportError: `path` is taken or cannot be written, or the check failed. Nothing is left at `path`
+            then.
     """
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise ExportError(f"{path} exists already. Name a new folder with --out, or remove it first.")

@@ -226,8 +226,8 @@ class _Loop:
         if not (math.isfinite(loss) and math.isfinite(norm)):
             raise TrainingError(
                 f"step {number} of epoch {epoch} gave a loss of {loss} and a gradient of norm {norm}. "
-                f"Training stops; what {self._run.path} held before is kept. Try a lower learning rate or clip "
-                "norm, a longer warm-up, or float32, and look for bad numbers in the data."
+                f"Training stops; what {self._run.path} held before is kept. Try a lower learning rate or "
+                "clip norm, a longer warm-up, or float32, and look for bad numbers in the data."
             )
         clipped = self._step.clip_norm is not None and norm > self._step.clip_norm
         for name, value in zip(SUMS, (loss, norm, float(clipped)), strict=True):

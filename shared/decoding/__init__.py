@@ -5,8 +5,8 @@ each row and the state before it, what comes next? The state is any nested struc
 tensors whose first axis is the row; `()` stands for none. A step returns it with the structure, shapes and
 dtypes that it came in.
 
-Everything runs in the graph, so the same search works eagerly, in a `tf.function` and in a SavedModel. Nothing
-here needs AutoGraph: `tf.function(..., autograph=False)` takes a fifth of the time to build the graph.
+Everything runs in the graph, so the same search works eagerly, in a `tf.function` and in a SavedModel.
+Nothing here needs AutoGraph: `tf.function(..., autograph=False)` takes a fifth of the time to build it.
 
 Words used here: a batch has examples, beam search keeps several beams per example, and the step sees rows.
 There are batch * num_beams rows, laid out example by example: row `r` belongs to example `r // num_beams`.

@@ -57,7 +57,7 @@ class _Attention(keras.layers.Layer):
         scores = ops.cast(scores, keras.backend.result_type(self.compute_dtype, "float32"))
         if mask is None:
             return ops.softmax(scores, axis=-1)
-        # A large finite number, not infinity: rows without any valid cell stay free of NaN, gradients too.
+        # A large finite number, not infinity: a row without any valid cell has no NaN, even on the way.
         scores = ops.where(mask, scores, ops.cast(-1e30, scores.dtype))
         return ops.where(mask, ops.softmax(scores, axis=-1), ops.zeros_like(scores))
 

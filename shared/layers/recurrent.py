@@ -55,6 +55,10 @@ class ExplicitState:
         batch, time = inputs_shape[:2]
         return (batch, time, self.units), [(batch, size) for size in self.state_size]
 
+    def compute_mask(self, inputs, previous_mask):
+        # Masks are passed by the caller, never implied.
+        return None
+
     def call(self, inputs, initial_state=None, mask=None, training=None):
         outputs, *states = super().call(
             inputs, initial_state=self._checked(initial_state), mask=mask, training=training

@@ -1,4 +1,5 @@
-"""Training batches: a pure function of seed and epoch, every image once, padding where captions are missing."""
+"""Training batches: a pure function of seed and epoch, every image once, padding where captions are
+missing."""
 
 import numpy as np
 
@@ -11,7 +12,10 @@ PAD, START, END, UNK = Vocabulary.PAD, Vocabulary.START, Vocabulary.END, Vocabul
 
 def captions_of(count):
     """Image i has 1 + i % 3 captions, whose words are the image's number + 10."""
-    return [[[START, *[image + 10] * (words + 1), END] for words in range(1 + image % 3)] for image in range(count)]
+    return [
+        [[START, *[image + 10] * (words + 1), END] for words in range(1 + image % 3)]
+        for image in range(count)
+    ]
 
 
 def rows_of(count):
@@ -67,7 +71,9 @@ def test_pixels_are_prepared_in_the_order_asked_and_mirrored_left_to_right():
     np.testing.assert_array_equal(plain, np.stack([pictures[row] for row in rows]))
     images = pixels_of(examples, lambda image: image, mirror=True)
     drawn = np.concatenate([images(rows, np.random.default_rng(seed))["images"] for seed in range(8)])
-    flipped = [(image == pictures[row][:, ::-1]).all() for image, row in zip(drawn, np.tile(rows, 8), strict=True)]
+    flipped = [
+        (image == pictures[row][:, ::-1]).all() for image, row in zip(drawn, np.tile(rows, 8), strict=True)
+    ]
     kept = [(image == pictures[row]).all() for image, row in zip(drawn, np.tile(rows, 8), strict=True)]
     assert all(a != b for a, b in zip(flipped, kept, strict=True))
     assert any(flipped)

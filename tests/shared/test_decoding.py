@@ -157,7 +157,8 @@ def assert_are_best(decoded, example, oracle, length_penalty=1.0):
     texts = texts_of(decoded, example)
     n_best = decoded.scores.shape[1]
     assert len(set(texts)) == len(texts) == min(n_best, len(oracle))
-    assert_is(decoded, example, [(text, dict(oracle)[text]) for text in texts], length_penalty)
+    log_probs = dict(oracle)
+    assert_is(decoded, example, [(text, log_probs[text]) for text in texts], length_penalty)
     best = [score(*text, length_penalty) for text in oracle[: len(texts)]]
     np.testing.assert_allclose(decoded.scores[example, : len(texts)], best, rtol=1e-4, atol=1e-5)
 
@@ -175,9 +176,7 @@ def assert_is(decoded, example, expected, length_penalty=1.0):
 
 
 RULES = [
-    {},
     {"min_length": 3},
-    {"min_length": 5},
     {"no_repeat_ngram": 1},
     {"no_repeat_ngram": 2, "min_length": 4},
     {"banned_tokens": (0, 3)},
@@ -190,7 +189,7 @@ class TestBeamSearch:
     @pytest.mark.parametrize("model_class", MODELS)
     def test_wide_beam_is_exhaustive_search(self, model_class, length_penalty):
         options = {"max_length": 4, "length_penalty": length_penalty}
-        for seed in range(3):
+        for seed in range(2):
             model = model_class(seed, batch=3)
             found = search(beam_search, model, num_beams=150, n_best=7, **options)
             for example in range(3):
@@ -206,14 +205,7 @@ class TestBeamSearch:
     @pytest.mark.parametrize(("num_beams", "n_best"), [(1, 1), (2, 2), (3, 1), (5, 3)])
     def test_narrow_beam_is_plain_beam_search(self, num_beams, n_best):
         model = HistoryModel(seed=num_beams, batch=23, vocabulary=5)
-        for length_penalty, patience in [
-            (0, math.inf),
-            (0.7, 1),
-            (0.7, 1.5),
-            (1, 1),
-            (1, math.inf),
-            (2, 1.5),
-        ]:
+        for length_penalty, patience in [(0, math.inf), (0.7, 1), (1, math.inf), (2, 1.5)]:
             options = {"max_length": 7, "length_penalty": length_penalty, "patience": patience}
             found = search(beam_search, model, num_beams=num_beams, n_best=n_best, **options)
             for example in range(23):

@@ -1,4 +1,4 @@
-"""The recurrent cells against their equations in NumPy, against Keras's own layers, and against themselves."""
+"""The recurrent cells against their equations in NumPy, against Keras's layers, and against themselves."""
 
 import keras
 import numpy as np
@@ -248,13 +248,10 @@ def test_step_runs_in_a_graph_loop(cell):
 
     @tf.function(input_signature=[tf.TensorSpec((None, None, FEATURES))])
     def run(inputs):
-        def one(states, step):
-            output, states = layer.step(step, states)
-            return states, output
-
         start = layer.get_initial_state(tf.shape(inputs)[0])
-        states, outputs = keras.ops.scan(one, start, tf.transpose(inputs, (1, 0, 2)))
-        return tf.transpose(outputs, (1, 0, 2)), states
+        steps = tf.transpose(inputs, (1, 0, 2))
+        states = tf.scan(lambda states, step: layer.step(step, states)[1], steps, start)
+        return tf.transpose(states[0], (1, 0, 2)), [state[-1] for state in states]
 
     close(run(some_inputs()), layer(some_inputs()))
 
@@ -279,6 +276,19 @@ def test_dropout_masks_do_not_outlive_a_step(cell):
     assert np.all(np.isfinite(outputs))
 
 
+@pytest.mark.parametrize("kind", [GRU, LSTM])
+def test_the_choice_of_cudnn_is_kept(kind):
+    layer = kind.from_config(kind(UNITS, use_cudnn=False).get_config())
+    assert layer.use_cudnn is False
+
+
+@pytest.mark.parametrize("cell", ["gru", "lstm"])
+def test_implied_masks_end_at_the_layer(cell):
+    words = keras.layers.Embedding(6, FEATURES, mask_zero=True)(np.array([[1, 2, 0]]))
+    outputs, states = make(cell)(words)
+    assert all(getattr(tensor, "_keras_mask", None) is None for tensor in (outputs, *states))
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -292,12 +302,10 @@ def test_refuses_what_would_hide_the_state(arguments, message):
         LSTM(UNITS, **arguments)
 
 
-@pytest.mark.parametrize("run", ["call", "step"])
-def test_refuses_the_wrong_number_of_states(run):
+def test_refuses_the_wrong_number_of_states():
     layer = make("lstm")
     states = [np.zeros((BATCH, UNITS), "float32")]
-    with pytest.raises(ValueError, match="got 1 state tensors.*list of 2"):
-        if run == "call":
-            layer(some_inputs(), initial_state=states)
-        else:
-            layer.step(some_inputs()[:, 0], states)
+    with pytest.raises(ValueError, match=r"got 1 state tensors.*list of 2"):
+        layer(some_inputs(), initial_state=states)
+    with pytest.raises(ValueError, match=r"got 1 state tensors.*list of 2"):
+        layer.step(some_inputs()[:, 0], states)

@@ -1,0 +1,82 @@
+"""Masked pooling against plain loops over the valid steps."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from shared.layers import MaskedPooling, last_step, masked_max, masked_mean
+
+BATCH, TIME, FEATURES = 4, 5, 3
+MASK = np.array([[1, 1, 1, 1, 1], [1, 1, 0, 0, 0], [0, 1, 0, 1, 0], [0, 0, 0, 0, 0]], bool)
+POOLS = {
+    "mean": (masked_mean, lambda steps: steps.mean(axis=0)),
+    "max": (masked_max, lambda steps: steps.max(axis=0)),
+    "last": (last_step, lambda steps: steps[-1]),
+}
+every_mode = pytest.mark.parametrize("mode", POOLS)
+
+
+def some_inputs():
+    return np.random.default_rng(1).normal(-3, 1, (BATCH, TIME, FEATURES)).astype("float32")
+
+
+def oracle(mode, inputs, mask):
+    rows = [row[valid] for row, valid in zip(inputs, mask, strict=True)]
+    return np.array([POOLS[mode][1](steps) if len(steps) else np.zeros(FEATURES) for steps in rows])
+
+
+@every_mode
+def test_equals_a_loop_over_valid_steps(mode):
+    found = POOLS[mode][0](some_inputs(), MASK)
+    np.testing.assert_allclose(np.asarray(found), oracle(mode, some_inputs(), MASK), rtol=1e-6)
+
+
+@every_mode
+def test_without_a_mask_every_step_is_valid(mode):
+    found = POOLS[mode][0](some_inputs())
+    expected = oracle(mode, some_inputs(), np.ones((BATCH, TIME), bool))
+    np.testing.assert_allclose(np.asarray(found), expected, rtol=1e-6)
+
+
+@every_mode
+@pytest.mark.parametrize("kind", ["int32", "float32", "bool"])
+def test_takes_masks_of_any_kind(mode, kind):
+    found = POOLS[mode][0](some_inputs(), MASK.astype(kind))
+    np.testing.assert_allclose(np.asarray(found), oracle(mode, some_inputs(), MASK), rtol=1e-6)
+
+
+@every_mode
+@pytest.mark.parametrize("poison", [np.nan, np.inf, -np.inf])
+def test_nothing_of_masked_steps_enters(mode, poison):
+    inputs = tf.constant(np.where(MASK[:, :, None], some_inputs(), poison))
+    with tf.GradientTape() as tape:
+        tape.watch(inputs)
+        pooled = POOLS[mode][0](inputs, MASK)
+        loss = tf.reduce_sum(pooled**2)
+    gradient = tape.gradient(loss, inputs).numpy()
+    np.testing.assert_allclose(np.asarray(pooled), oracle(mode, some_inputs(), MASK), rtol=1e-6)
+    assert np.all(np.isfinite(gradient))
+    assert not np.any(gradient[~MASK])
+    assert np.any(gradient[MASK])
+
+
+@every_mode
+def test_the_layer_is_the_function(mode):
+    layer = MaskedPooling(mode)
+    np.testing.assert_array_equal(layer(some_inputs(), mask=MASK), POOLS[mode][0](some_inputs(), MASK))
+    np.testing.assert_array_equal(layer(some_inputs()), POOLS[mode][0](some_inputs()))
+
+
+def test_the_mean_of_a_long_bfloat16_sequence_is_summed_in_float32():
+    """In bfloat16 777 / 259 would be 776 / 260."""
+    inputs = keras.ops.full((1, 259, 1), 3.0, dtype="bfloat16")
+    for mask in (None, np.ones((1, 259), bool)):
+        pooled = masked_mean(inputs, mask)
+        assert pooled.dtype == tf.bfloat16
+        assert float(pooled[0, 0]) == 3.0
+
+
+def test_refuses_an_unknown_mode():
+    with pytest.raises(ValueError, match=r"Unknown mode 'median'\. Expected one of 'mean', 'max', 'last'"):
+        MaskedPooling("median")

@@ -78,7 +78,7 @@ class CaptionBatches:
 
 
 def features_of(plain: np.ndarray, mirrored: np.ndarray | None) -> Callable:
-    """Image part of batches from cached `(images, cells, channels)`; half of the images from `mirrored`."""
+    """Images of a batch as cached features `(images, cells, channels)`, half of them from `mirrored`."""
 
     def images(rows, random):
         if mirrored is None:
@@ -90,7 +90,7 @@ def features_of(plain: np.ndarray, mirrored: np.ndarray | None) -> Callable:
 
 
 def pixels_of(examples: Sequence[Example], prepare: Callable, mirror: bool) -> Callable:
-    """Image part of batches from the pictures themselves, prepared for the encoder in threads."""
+    """Images of a batch as pixels, loaded and prepared for the encoder in threads."""
     kept: dict[int, np.ndarray] = {}
     pool = ThreadPoolExecutor(max_workers=4)
 

@@ -1,5 +1,6 @@
 """What a captioning run is made of: a frozen dataclass, from the command line and in the run folder."""
 
+import math
 from dataclasses import dataclass, field
 
 from shared.cli import UserError
@@ -7,6 +8,23 @@ from shared.runs import RunFolder
 
 DECODER_NAMES = ("late_attention", "soft_attention", "show_and_tell")
 CELL_NAMES = ("lstm", "gru", "simple")
+
+# The smallest values that make sense. A caption has a word and an end; NumPy takes no negative seeds.
+_LEAST = {
+    "image_size": 0,
+    "units": 1,
+    "depth": 1,
+    "num_heads": 1,
+    "min_count": 1,
+    "max_length": 2,
+    "captions_per_image": 1,
+    "batch_size": 1,
+    "epochs": 1,
+    "warmup_steps": 0,
+    "patience": 1,
+    "validation_beams": 1,
+    "seed": 0,
+}
 
 
 def _option(default, help, **metadata):  # noqa: A002 - argparse's own word
@@ -22,6 +40,9 @@ class CaptioningConfig:
         "efficientnet_lite2", "efficientnet_lite0|1|2, a keras.applications name, or small_cnn"
     )
     encoder_weights: str = _option("imagenet", "imagenet, none, or a weights file for the encoder")
+    init_from: str = _option(
+        "", "preset or run whose weights and words to start from; its sizes must be asked for here"
+    )
     image_size: int = _option(0, "side of the encoder's input in pixels; 0: the encoder's own")
     train_encoder: bool = _option(False, "train the encoder too, on pixels instead of cached features")
     decoder: str = _option("late_attention", "how the image enters the recurrence", choices=DECODER_NAMES)
@@ -45,33 +66,37 @@ class CaptioningConfig:
     average_decay: float = _option(0.998, "decay of the weight average that is evaluated and kept")
     patience: int = _option(4, "epochs without a better validation CIDEr before the run stops")
     validation_beams: int = _option(3, "beams with which validation images are captioned")
-    mixed_bfloat16: bool = _option(False, "bfloat16 products with float32 weights")
+    mixed_bfloat16: bool = _option(False, "bfloat16 products in the decoder; weights stay float32")
     seed: int = _option(1, "seed of weights, dropout and data order")
 
     def __post_init__(self):
-        for name in (
-            "units",
-            "depth",
-            "num_heads",
-            "batch_size",
-            "epochs",
-            "captions_per_image",
-            "max_length",
-        ):
-            if getattr(self, name) < 1:
-                raise ValueError(f"--{name.replace('_', '-')} must be at least 1, not {getattr(self, name)}")
+        for name, least in _LEAST.items():
+            self._require(name, getattr(self, name) >= least, f"be at least {least}")
+        for name in ("learning_rate", "clip_norm"):
+            self._require(name, 0.0 < getattr(self, name) < math.inf, "be a number above 0")
+        self._require("weight_decay", 0.0 <= self.weight_decay < math.inf, "be a number of at least 0")
         for name in ("dropout", "input_dropout", "label_smoothing", "average_decay"):
-            if not 0.0 <= getattr(self, name) < 1.0:
-                raise ValueError(f"--{name.replace('_', '-')} must lie in [0, 1), not {getattr(self, name)}")
-        if self.units % self.num_heads:
+            self._require(name, 0.0 <= getattr(self, name) < 1.0, "lie in [0, 1)")
+        for name, names in (("decoder", DECODER_NAMES), ("cell", CELL_NAMES)):
+            self._require(name, getattr(self, name) in names, f"be one of {', '.join(names)}")
+        if self.decoder == "late_attention" and self.units % self.num_heads:
             raise ValueError(f"--units {self.units} must be a multiple of --num-heads {self.num_heads}")
+
+    def _require(self, name, holds, expected):
+        if not holds:
+            raise ValueError(f"--{name.replace('_', '-')} must {expected}, not {getattr(self, name)}")
+
+    @property
+    def pretrained_encoder(self) -> bool:
+        """Whether the encoder starts from weights that were trained before."""
+        return bool(self.init_from) or self.encoder_weights != "none"
 
     @classmethod
     def from_run(cls, run: RunFolder) -> "CaptioningConfig":
-        """The settings that a run folder keeps.
+        """The settings that a run folder keeps; those it does not name have their defaults.
 
         Raises:
-            UserError: there are settings that this version does not know, or does not find.
+            UserError: there are settings that this version does not know, or values that it refuses.
         """
         try:
             return cls(**run.config)
@@ -88,7 +113,7 @@ def recipe(data: str) -> CaptioningConfig:
     decoder.
     """
     if data != "shapes":
-        return CaptioningConfig(data=data, encoder="efficientnet_lite2")
+        return CaptioningConfig(data=data)
     return CaptioningConfig(
         encoder="small_cnn",
         encoder_weights="none",

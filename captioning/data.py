@@ -165,13 +165,13 @@ def _read(source: str, images: Path | None, sources) -> CaptionData:
     if not path.exists():
         raise DataError(
             f"Unknown data source {source!r}: there is no such file or folder. Expected a Flickr8k folder, "
-            "dataset_*.json, captions_*.json, a .csv or .jsonl file of image and caption, tfds:NAME, or shapes."
+            "dataset_*.json, captions_*.json, a .csv or .jsonl table of captions, tfds:NAME, or shapes."
         )
     return sources.read_file(source, path, images)
 
 
 def merge(examples: Iterable[Example]) -> tuple[Example, ...]:
-    """Joins the captions of examples with the same id and split; the first one's place counts."""
+    """Joins the captions of examples with the same id and split; they stand where the first one stood."""
     merged: dict[tuple[str, str], list] = {}
     for example in examples:
         merged.setdefault((example.split, example.image_id), []).append(example)

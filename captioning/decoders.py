@@ -1,4 +1,4 @@
-"""The three ways of this suite to let a recurrent network write about an image.
+"""The suite's three ways of letting a recurrent network write about an image.
 
 All three read words with the same embedding, run the same recurrent stack (`shared.layers.RecurrentStack`)
 and score the next word with the same, tied, output layer. They differ only in how the image enters:
@@ -112,7 +112,7 @@ class CaptionDecoder(keras.layers.Layer):
     # What they share.
 
     def build(self, input_shape=None):
-        # Sub-layers are built by their first call; see Captioner.build.
+        # Sub-layers are built by the first call, which Captioner makes when it is constructed.
         self.built = True
 
     def call(self, features, tokens, training=False):

@@ -22,7 +22,8 @@ class Encoder(keras.layers.Layer):
     The layer squashes images to its own square size, scales the pixels as the network expects them, and
     gives the cells of the last feature map. Its config rebuilds it without any weights file; weights then
     load as in any other Keras layer. Set `trainable = False` to use it as it is: batch norms then keep their
-    averages and nothing is dropped, in training too.
+    averages and nothing is dropped, in training too. With `fixed_norms` they do so while all weights are
+    trained: the way to fine-tune, as small batches would spoil averages over ImageNet.
 
     Args:
         architecture: `efficientnet_lite0`, `efficientnet_lite1`, `efficientnet_lite2`, `small_cnn` (64 x 64
@@ -31,11 +32,13 @@ class Encoder(keras.layers.Layer):
         weights: `"imagenet"`, a weights file of the network (`.h5`, `.keras`, `.npz`, and `.pth` for
             EfficientNet-Lite; see `captioning.backbones.load_weights_file`), or None for random weights.
         image_size: side of the square in pixels, by default the network's own.
+        fixed_norms: run the network in inference mode in training too.
         **kwargs: of `keras.layers.Layer`.
 
     Call arguments:
         images: `(batch, height, width, 3)`, uint8 or float in [0, 255].
-        training: whether batch norms use the batch's statistics; without effect on a frozen encoder.
+        training: whether batch norms use the batch's statistics; without effect on a frozen encoder and
+            with `fixed_norms`.
 
     Returns:
         Features `(batch, rows * columns, channels)` float32, row by row.
@@ -64,6 +67,7 @@ class Encoder(keras.layers.Layer):
         architecture: str,
         weights: str | Path | None = "imagenet",
         image_size: int | None = None,
+        fixed_norms: bool = False,
         **kwargs,
     ):
         # Pixels keep float32 until they are scaled, whatever the policy of the network.
@@ -71,6 +75,7 @@ class Encoder(keras.layers.Layer):
         found = find_backbone(architecture)
         self.architecture = found.name
         self.image_size = image_size or found.image_size
+        self.fixed_norms = fixed_norms
         self._preprocess = found.preprocess
         with _dtype_policy(self.dtype_policy):
             self.backbone = build_backbone(found, self.image_size, weights)
@@ -87,7 +92,8 @@ class Encoder(keras.layers.Layer):
         x = ops.cast(images, "float32")
         if tuple(x.shape[1:3]) != (self.image_size, self.image_size):
             x = self.resize_in_graph(x)
-        grid = self.backbone(self._preprocess(x), training=bool(training) and self.trainable)
+        training = bool(training) and self.trainable and not self.fixed_norms
+        grid = self.backbone(self._preprocess(x), training=training)
         cells = ops.reshape(
             grid, (-1, self.grid[0] * self.grid[1], self.channels)
         )  # (batch, cells, channels)
@@ -129,7 +135,12 @@ class Encoder(keras.layers.Layer):
 
     def get_config(self):
         """The layer's settings; the weights travel beside them."""
-        settings = {"architecture": self.architecture, "weights": None, "image_size": self.image_size}
+        settings = {
+            "architecture": self.architecture,
+            "weights": None,
+            "image_size": self.image_size,
+            "fixed_norms": self.fixed_norms,
+        }
         return {**super().get_config(), **settings}
 
 

@@ -66,7 +66,7 @@ def extract_features(
     are left out.
 
     Args:
-        examples: the images; of several with one `image_id` the first counts.
+        examples: the images; where several share an `image_id`, the first is taken.
         encoder: computes the features, in inference mode.
         cache_dir: folder of all caches, by default `default_cache_dir()`.
         batch_size: images that the encoder reads at once.

@@ -52,14 +52,14 @@ def load_image(source: ImageSource, *, name: str | None = None, max_pixels: int 
 
     EXIF orientation is applied. Grey, palette, CMYK and YCbCr images are converted; 16-bit samples are scaled
     by their nominal range; transparent parts are composited on white; of an animation or a document the first
-    frame counts.
+    frame is taken.
 
     Args:
         source: a file, the bytes of one, a Pillow image, or an array `(height, width)` or
             `(height, width, 1 | 2 | 3 | 4)` of uint8, uint16 or bool (2 channels: grey and alpha, 4: RGB and
             alpha).
         name: what error messages call the image; by default the file's path.
-        max_pixels: images with more pixels are refused on the ground of their header, before memory is used.
+        max_pixels: images whose header declares more pixels are refused before memory is used.
 
     Returns:
         A fresh uint8 array `(height, width, 3)`.

@@ -84,8 +84,8 @@ def open_text(path: Path) -> TextIO:
 def image_folder(starts: list[Path], listing: Listing) -> Path:
     """The folder in which the pictures are: one of `starts` or, up to two levels deep, below one.
 
-    The pictures named first decide. Where none is found, the first folder stands, and each picture becomes a
-    problem.
+    A sample of the first pictures named decides. Where none is found, the first of `starts` is taken, and
+    each picture becomes a problem.
     """
     wanted = [row.name for row in listing.rows[:200:10]]
     for start in starts:

@@ -54,9 +54,8 @@ class Captioner(keras.Model):
 
     Call arguments:
         inputs: a dict of `tokens`, `(images, captions, time)` or `(images, time)` int, each row beginning
-            with the
-            start token, and either `images`, `(images, height, width, 3)` in [0, 255], or `features`,
-            `(images, cells, channels)` as the encoder gives them.
+            with the start token, and either `images`, `(images, height, width, 3)` in [0, 255], or
+            `features`, `(images, cells, channels)` as the encoder gives them.
         training: whether dropout is active.
 
     Returns:
@@ -236,7 +235,7 @@ class Captioner(keras.Model):
         Args:
             images: `(images, image_size, image_size, 3)` uint8, each from `prepare`.
             **options: `num_beams`, `n_best`, `length_penalty`, `max_length`, `no_repeat_ngram` of the beam
-            search.
+                search.
 
         Returns:
             For each image a list of its `n_best` captions, best first.
@@ -258,7 +257,7 @@ class Captioner(keras.Model):
         shape = (None, None, None, 3) if kind == "images" else (None, None, self.encoder.channels)
         dtype = tf.uint8 if kind == "images" else tf.float16
 
-        # Without AutoGraph, which there is nothing to convert for, the first caption comes half a second sooner.
+        # AutoGraph has nothing to convert here; without it the first caption comes sooner.
         @tf.function(input_signature=[tf.TensorSpec(shape, dtype)], autograph=False)
         def run(batch):
             features = self.encoder(batch, training=False) if kind == "images" else tf.cast(batch, tf.float32)

@@ -87,7 +87,7 @@ def java_present() -> bool:
 
 
 def choose_tools(tokenizer: str, meteor: bool | str) -> tuple[str, bool]:
-    """What `"auto"` stands for on this machine; see `official_metrics`.
+    """What `"auto"` stands for here, with or without Java; see `official_metrics`.
 
     Raises:
         UserError: what is asked for needs Java, and there is none.

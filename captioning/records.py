@@ -154,7 +154,7 @@ def _features(record: bytes):
 
 
 def _id(features, key: str | None) -> str | None:
-    if key not in features:
+    if key is None or key not in features:
         return None
     value = features[key]
     return _text(next(iter((*value.bytes_list.value, *value.int64_list.value)), None))

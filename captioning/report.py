@@ -66,11 +66,12 @@ def examine(data: CaptionData, check_images: bool = True, min_count: int = 4) ->
         min_count: words seen less often in the training captions are not in the vocabulary.
 
     Returns:
-        A dict that JSON can hold: `splits` (images, captions, caption lengths in words, share of words outside
-        the vocabulary), `vocabulary`, `problems`, `corrupt`, `duplicates` and `notes`.
+        A dict that JSON can hold: `splits` (images, captions, caption lengths in words, share of
+        words outside the vocabulary), `vocabulary`, `problems`, `corrupt`, `duplicates` and `notes`.
     """
     words = [[tokenize_words(caption) for caption in example.captions] for example in data.examples]
-    training = [w for e, lists in zip(data.examples, words, strict=True) if e.split == "train" for w in lists]
+    pairs = list(zip(data.examples, words, strict=True))
+    training = [tokens for example, lists in pairs if example.split == "train" for tokens in lists]
     vocabulary = Vocabulary.build(training, min_count=min_count)
     checks = _check(data.name, data.examples) if check_images else [("", "")] * len(data.examples)
     checked = list(zip(data.examples, checks, strict=True))
@@ -78,9 +79,7 @@ def examine(data: CaptionData, check_images: bool = True, min_count: int = 4) ->
         "source": data.name,
         "images_checked": check_images,
         "splits": {
-            split: _examine_split(
-                [lists for e, lists in zip(data.examples, words, strict=True) if e.split == split], vocabulary
-            )
+            split: _examine_split([lists for example, lists in pairs if example.split == split], vocabulary)
             for split in data.splits
         },
         "vocabulary": {
@@ -187,8 +186,9 @@ def _vocabulary_line(findings: dict) -> str:
         if split in SCORED_SPLITS
     ]
     return (
-        f"vocabulary: {vocabulary['size']:,} tokens; words seen {vocabulary['min_count']} times or more in train, "
-        f"of {vocabulary['distinct_words']:,} there\nunknown words: {', '.join(rates) or 'no held-out split'}"
+        f"vocabulary: {vocabulary['size']:,} tokens: {len(Vocabulary.SPECIALS)} special, and of "
+        f"{vocabulary['distinct_words']:,} words in train those seen {vocabulary['min_count']}+ times\n"
+        f"unknown words: {', '.join(rates) or 'no held-out split'}"
     )
 
 

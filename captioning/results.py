@@ -31,7 +31,7 @@ class Result(NamedTuple):
 
 
 def write_results(results: Iterable[Result], form: str, path: Path | None = None) -> int:
-    """Writes each result as soon as it is there, so that nothing is lost where the run is stopped.
+    """Writes each result as soon as it is there, so that nothing is lost if the run is stopped.
 
     Args:
         results: what to write.

@@ -38,7 +38,7 @@ COLOURS = {
 }
 SHAPES = ("circle", "square", "triangle", "cross")
 # Radius in pixels: the largest distance of an outline from the centre, about.
-SIZES = {"small": 6.5, "large": 12.0}
+SIZES = {"small": 6.0, "large": 11.0}
 
 NEAR, FAR, MIDDLE = 16, 48, 32
 PLACES = {
@@ -144,7 +144,7 @@ def render(scene: Scene, seed: int) -> Image.Image:
     image = Image.new("RGB", (side, side), tuple(int(value) for value in ground))
     canvas = ImageDraw.Draw(image)
     for thing in scene.things:
-        centre = np.array([thing.x, thing.y]) + noise.uniform(-3, 3, 2)
+        centre = np.array([thing.x, thing.y]) + noise.uniform(-2, 2, 2)
         radius = SIZES[thing.size] * noise.uniform(0.92, 1.08)
         colour = np.clip(np.array(COLOURS[thing.colour]) + noise.uniform(-15, 15, 3), 0, 255)
         outline = centre + radius * _outline(thing.shape, noise.uniform(-0.15, 0.15))
@@ -162,7 +162,7 @@ def _outline(shape: str, tilt: float) -> np.ndarray:
         return 0.95 * np.stack([np.cos(angles), np.sin(angles)], -1)
     corners = {
         "square": [(-0.85, -0.85), (0.85, -0.85), (0.85, 0.85), (-0.85, 0.85)],
-        "triangle": [(0, -1.1), (1.05, 0.75), (-1.05, 0.75)],
+        "triangle": [(0, -1.1), (1, 0.75), (-1, 0.75)],
         "cross": [
             *[(-0.33, -1), (0.33, -1), (0.33, -0.33), (1, -0.33), (1, 0.33), (0.33, 0.33)],
             *[(0.33, 1), (-0.33, 1), (-0.33, 0.33), (-1, 0.33), (-1, -0.33), (-0.33, -0.33)],

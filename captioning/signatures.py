@@ -39,7 +39,9 @@ def caption_signatures(captioner, search: dict) -> dict:
         spec = tf.TensorSpec((size, size, 3), tf.float32)
         return describe(tf.map_fn(read, images, fn_output_signature=spec))
 
-    @tf.function(input_signature=[tf.TensorSpec((None, None, None, 3), tf.uint8, name="images")], autograph=False)
+    @tf.function(
+        input_signature=[tf.TensorSpec((None, None, None, 3), tf.uint8, name="images")], autograph=False
+    )
     def pixels(images):
         return describe(tf.cast(images, tf.float32))
 

@@ -1,11 +1,11 @@
 """Trains a captioner: python -m captioning.train --data SOURCE --out runs/NAME.
 
-Flickr8k with a frozen EfficientNet-Lite2 takes about 20 minutes on two cores; with no arguments, a small
-network learns to describe rendered shapes from nothing in about two.
+With no arguments, a small network learns to describe rendered shapes from nothing.
 """
 
 import argparse
 import dataclasses
+import re
 from pathlib import Path
 
 from captioning.config import CaptioningConfig, recipe
@@ -24,17 +24,20 @@ def parse_arguments(argv=None) -> tuple[argparse.Namespace, CaptioningConfig]:
         "--resume", action="store_true", help="go on with the run in --out, with its settings"
     )
     parser.add_argument(
-        "--init-from", metavar="MODEL", help="start from the weights and words of a run or preset"
-    )
-    parser.add_argument(
         "--images", type=Path, help="folder of the images, where it is not beside the captions file"
     )
     parser.add_argument("--cache", type=Path, help="folder of the feature cache (default: the user's cache)")
     arguments = parser.parse_args(argv)
     data = getattr(arguments, "data", "shapes")
-    arguments.out = arguments.out or Path("runs") / data.rstrip("/").split("/")[-1].replace(":", "-")
+    arguments.out = arguments.out or Path("runs") / _name_of(data)
     base = _started_with(arguments.out) if arguments.resume else recipe(data)
     return arguments, config_from_arguments(CaptioningConfig, arguments, base=base)
+
+
+def _name_of(data: str) -> str:
+    """What to call a run on a data source: the file or folder without suffix, or the source's own name."""
+    path = Path(data)
+    return path.resolve().stem if path.exists() else re.sub(r"[^\w.-]+", "-", data)
 
 
 def _started_with(path: Path) -> CaptioningConfig:
@@ -53,7 +56,6 @@ def main(argv=None) -> int:
         config,
         run,
         resume=arguments.resume,
-        init_from=arguments.init_from,
         image_folder=arguments.images,
         cache_dir=arguments.cache,
     )

@@ -102,7 +102,9 @@ def call_alone(path: Path, signature: str, inputs: Mapping[str, np.ndarray]) -> 
     with tempfile.TemporaryDirectory() as folder:
         given, result = Path(folder) / "inputs.npz", Path(folder) / "outputs.npz"
         np.savez(given, **{name: _in_base64(array) for name, array in inputs.items()})
-        command = [sys.executable, "-I", "-c", _CALL_ALONE, str(path), signature, str(given), str(result)]
+        # The process works in another folder, so a relative path must not reach it.
+        model = str(Path(path).resolve())
+        command = [sys.executable, "-I", "-c", _CALL_ALONE, model, signature, str(given), str(result)]
         done = subprocess.run(command, capture_output=True, text=True, cwd=folder, check=False)
         if done.returncode != 0:
             raise ExportError(f"The SavedModel does not run with TensorFlow alone:\n{done.stderr[-2000:]}")

@@ -64,7 +64,7 @@ class _Attention(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("unrolled")
 class AdditiveAttention(_Attention):
-    """Attention scored by a small network of query and cell, made for unlike widths.
+    """Attention scored by a small network that reads query and cell; their widths may differ.
 
         e_ij = v . tanh(W q_i + U m_j + b)
         a_ij = exp(e_ij) / sum_k exp(e_ik)
@@ -141,8 +141,7 @@ class DotProductAttention(_Attention):
         context_i = sum_j a_ij W_v m_j
 
     in each head, over its share of the units; the contexts of the heads are concatenated. There is no
-    projection after
-    that: it belongs to whoever reads the context.
+    projection after that: it belongs to whoever reads the context.
 
     Source: Vaswani et al. 2017, "Attention Is All You Need", section 3.2.
 

@@ -1,6 +1,6 @@
 """From a sequence with a mask to one vector: mean, maximum or last valid step.
 
-A row without any valid step gives zeros. What stands at masked steps never enters, were it NaN.
+A row without any valid step gives zeros. What stands at masked steps never enters, even if it is NaN.
 """
 
 import keras

@@ -215,7 +215,7 @@ class LSTM(ExplicitState, keras.layers.LSTM):
     Gate order in the weights: i, f, g, o. The bias of the forget gate starts at 1 (`unit_forget_bias`).
 
     Source: Hochreiter and Schmidhuber 1997, "Long Short-Term Memory", with the forget gate of Gers et al.
-        2000.
+    2000.
 
     Args:
         units: width of the output and of both states.

@@ -19,10 +19,10 @@ class RecurrentStack(keras.layers.Layer):
     dropped. A bidirectional stack runs in each layer a second recurrence from the end of the sequence and
     concatenates both.
 
-    Sources: Graves 2013, "Generating Sequences with Recurrent Neural Networks", equation 1 (stack); Schuster
-        and
-    Paliwal 1997, "Bidirectional Recurrent Neural Networks"; Gal and Ghahramani 2016, "A Theoretically
-    Grounded Application of Dropout in Recurrent Neural Networks", section 4 (one mask for all steps).
+    Sources: Graves 2013, "Generating Sequences with Recurrent Neural Networks", equation 1 (stack);
+    Schuster and Paliwal 1997, "Bidirectional Recurrent Neural Networks"; Gal and Ghahramani 2016, "A
+    Theoretically Grounded Application of Dropout in Recurrent Neural Networks", section 4 (one mask for all
+    steps).
 
     Args:
         units: width of each recurrence.

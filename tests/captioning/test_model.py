@@ -141,7 +141,7 @@ def test_settings_of_another_version_are_refused(tmp_path):
 
 
 def test_an_unknown_name_lists_the_presets(tmp_path):
-    with pytest.raises(UserError, match="no model 'flickr9k'.*preset"):
+    with pytest.raises(UserError, match=r"no model 'flickr9k'.*preset"):
         Captioner.from_any("flickr9k")
     with pytest.raises(UserError, match=r"config\.json"):
         Captioner.from_any(tmp_path)

@@ -1,0 +1,197 @@
+"""Train, evaluate, predict, export, and go on after Ctrl-C: the scripts as subprocesses, on small pictures."""
+
+import csv
+import io
+import json
+import shutil
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+# A network as small as can be that still learns the squares, and in seconds.
+SMALL = "--encoder small_cnn --encoder-weights none --image-size 32 --units 16 --min-count 1 --max-length 9".split()
+TO_LEARN = (
+    "--train-encoder --batch-size 4 --epochs 40 --patience 40 --learning-rate 0.01 --warmup-steps 9 --no-mirror "
+    "--dropout 0 --input-dropout 0 --label-smoothing 0 --average-decay 0.5"
+).split()
+# Everything that draws random numbers, so that an exact continuation has something to prove.
+TO_CONTINUE = "--train-encoder --batch-size 5 --epochs 2 --warmup-steps 3 --mirror --dropout 0.5 --input-dropout 0.3".split()
+
+# Runs the training script, and sends its own process the signal of Ctrl-C in the middle of an epoch.
+INTERRUPTED = """
+import os, signal, sys
+from captioning import train
+from captioning.batches import CaptionBatches
+from shared.cli import run_script
+
+def batches(self, epoch, plain=CaptionBatches.__call__):
+    for step, batch in enumerate(plain(self, epoch), 1):
+        if (epoch, step) == (2, 3):
+            os.kill(os.getpid(), signal.SIGINT)
+        yield batch
+
+CaptionBatches.__call__ = batches
+raise SystemExit(run_script(train.main, sys.argv[1:]))
+"""
+
+# What somebody does who has the exported folder and TensorFlow, and nothing of this project.
+ALONE = """
+import json, sys
+from pathlib import Path
+import tensorflow as tf
+model, *pictures = sys.argv[1:]
+describe = tf.saved_model.load(model).signatures["serving_default"]
+outputs = describe(images=tf.constant([Path(picture).read_bytes() for picture in pictures]))
+assert not {"captioning", "shared", "keras"} & set(sys.modules), "imported more than TensorFlow"
+print(json.dumps([[caption.decode() for caption in row] for row in outputs["captions"].numpy().tolist()]))
+"""
+
+
+@pytest.fixture(scope="session")
+def trained(squares, script, tmp_path_factory) -> Path:
+    """A run folder whose captioner tells the squares apart: encoder and decoder trained from nothing."""
+    run = tmp_path_factory.mktemp("runs") / "squares"
+    script("train", "--data", squares.file, "--out", run, *SMALL, *TO_LEARN)
+    return run
+
+
+@pytest.fixture(scope="session")
+def exported(trained, script, tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("exports") / "squares"
+    done = script("export", "--model", trained, "--out", folder, "--n-best", 2, "--num-beams", 3)
+    assert f"Wrote {folder}." in done.stdout
+    return folder
+
+
+def pictures_of(squares) -> list[Path]:
+    return [squares.file.parent / name for name in squares.captions]
+
+
+def words_of(squares) -> dict[str, str]:
+    """The captions as the captioner writes them."""
+    return {name: caption.lower().rstrip(".") for name, caption in squares.captions.items()}
+
+
+def test_training_leaves_a_whole_run_folder_and_learns(trained):
+    files = {"config.json", "vocabulary.json", "best.weights.h5", "last.npz", "history.csv", "samples.txt"}
+    assert {file.name for file in trained.iterdir()} == {*files, "tensorboard"}
+    assert list((trained / "tensorboard").iterdir())
+    history = list(csv.DictReader(io.StringIO((trained / "history.csv").read_text())))
+    assert max(float(row["val_exact"]) for row in history) == 1.0
+    samples = (trained / "samples.txt").read_text()
+    assert f"epoch {len(history)}\n" in samples
+    assert "red-left-1.png: " in samples
+
+
+def test_evaluate_writes_metrics_and_predictions(trained, squares, script, tmp_path):
+    where = ["--model", trained, "--data", squares.file, "--split", "validation", "--out", tmp_path / "scores"]
+    done = script("evaluate", *where, "--no-meteor", "--tokenizer", "words", "--num-beams", 2)
+    line = done.stdout.strip().splitlines()[-1]
+    for part in ("validation", "8 images", "tokenizer words", "beam 2", "pycocoevalcap", "CIDEr", "BLEU-4 1.0000"):
+        assert part in line
+    metrics = json.loads((tmp_path / "scores" / "metrics.json").read_text())
+    assert metrics["metrics"]["BLEU-1"] == pytest.approx(1.0)
+    predictions = json.loads((tmp_path / "scores" / "predictions.json").read_text())
+    assert {row["image_id"]: row["caption"] for row in predictions} == words_of(squares)
+
+
+@pytest.fixture
+def with_bad_file(squares, tmp_path) -> list[Path]:
+    """The validation pictures, and among them a text that is called a picture."""
+    bad = tmp_path / "bad.jpg"
+    bad.write_text("This is no picture.")
+    first, *others = pictures_of(squares)
+    return [first, bad, *others]
+
+
+def test_predict_describes_all_but_the_bad_file_in_jsonl(trained, squares, script, with_bad_file):
+    done = script("predict", *with_bad_file, "--model", trained, "--format", "jsonl", status=1)
+    records = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [record["image"] for record in records] == [str(path) for path in with_bad_file]
+    failed = records.pop(1)
+    assert set(failed) == {"image", "error"}
+    assert "not an image" in failed["error"]
+    assert {Path(record["image"]).name: record["caption"] for record in records} == words_of(squares)
+    assert all(record["log_prob"] < 0 < record["confidence"] <= 1 for record in records)
+
+
+def test_predict_writes_text_to_a_file(trained, squares, script, with_bad_file, tmp_path):
+    output = tmp_path / "captions.txt"
+    done = script("predict", *with_bad_file, "--model", trained, "--output", output, status=1)
+    assert done.stdout == ""
+    text = output.read_text()
+    assert f"{with_bad_file[1]}: error: not an image" in text
+    assert all(f"  {caption}  (confidence" in text for caption in words_of(squares).values())
+
+
+def test_the_export_says_in_csv_what_the_run_says(trained, exported, squares, script, with_bad_file):
+    options = [*with_bad_file, "--format", "csv", "--n-best", 2, "--num-beams", 3]
+    of_run, of_export = (
+        list(csv.DictReader(io.StringIO(script("predict", "--model", model, *options, status=1).stdout)))
+        for model in (trained, exported)
+    )
+    assert len(of_run) == 2 * len(squares.captions) + 1
+    assert [(row["image"], row["rank"], row["caption"], row["error"]) for row in of_run] == [
+        (row["image"], row["rank"], row["caption"], row["error"]) for row in of_export
+    ]
+    for mine, its in zip(of_run, of_export, strict=True):
+        if not mine["error"]:
+            assert float(mine["log_prob"]) == pytest.approx(float(its["log_prob"]), abs=1e-3)
+
+
+def test_the_export_needs_tensorflow_alone(exported, squares, python, tmp_path):
+    """In an isolated interpreter, from another folder, with the folder moved and files of several sizes."""
+    moved = shutil.copytree(exported, tmp_path / "moved")
+    done = python("-I", "-c", ALONE, moved, *pictures_of(squares), cwd=tmp_path)
+    captions = json.loads(done.stdout)
+    assert [row[0] for row in captions] == list(words_of(squares).values())
+    assert all(len(set(row)) == 2 for row in captions)
+
+
+def test_frozen_encoder_then_fine_tuning(squares, script, tmp_path):
+    """Cached features, also of mirrored pictures; then the encoder is trained too, from that run's weights."""
+    frozen, tuned, cache = tmp_path / "frozen", tmp_path / "tuned", tmp_path / "cache"
+    data = ["--data", squares.file, *SMALL, "--batch-size", 4, "--epochs", 1]
+    script("train", *data, "--out", frozen, "--cache", cache, "--mirror")
+    assert len(list(cache.iterdir())) == 4  # of train and validation, and of train mirrored twice over
+    # At this rate the weights do not move, so that those of the end are those of the start.
+    script("train", *data, "--out", tuned, "--init-from", frozen, "--train-encoder", "--learning-rate", 1e-30)
+    start, end = weights_of(frozen), weights_of(tuned)
+    assert start.keys() == end.keys()
+    for name in start:
+        np.testing.assert_allclose(end[name], start[name], rtol=0, atol=1e-12, err_msg=name)
+
+
+def weights_of(run: Path) -> dict[str, np.ndarray]:
+    found = {}
+    with h5py.File(run / "best.weights.h5") as file:
+        file.visititems(
+            lambda name, item: found.update({name: item[()]}) if isinstance(item, h5py.Dataset) else None
+        )
+    return found
+
+
+def arrays_of(run: Path) -> dict[str, np.ndarray]:
+    with np.load(run / "last.npz") as file:
+        return dict(file)
+
+
+def test_continued_run_equals_an_undisturbed_one(squares, script, python, tmp_path):
+    """Weights, optimizer, averages, random state and history, bit for bit."""
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    options = ["--data", squares.file, *SMALL, *TO_CONTINUE]
+    script("train", *options, "--out", whole)
+    stopped = python("-c", INTERRUPTED, *options, "--out", parts, status=130)
+    assert "stopped: saved after step 3 of 4 of epoch 2" in stopped.stderr
+    assert "--resume" in stopped.stderr
+    assert len((parts / "history.csv").read_text().splitlines()) == 2  # the header and one epoch
+    script("train", "--out", parts, "--resume")
+    assert (parts / "history.csv").read_bytes() == (whole / "history.csv").read_bytes()
+    assert (parts / "samples.txt").read_bytes() == (whole / "samples.txt").read_bytes()
+    for read in (weights_of, arrays_of):
+        expected, found = read(whole), read(parts)
+        assert found.keys() == expected.keys()
+        for name in expected:
+            np.testing.assert_array_equal(found[name], expected[name], err_msg=name)

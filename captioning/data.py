@@ -25,6 +25,7 @@ import numpy as np
 
 from captioning.images import ImageSource, load_image
 from shared.cli import UserError, run_script
+from shared.quiet import import_tensorflow_quietly
 
 _SPLIT_NAMES = {
     "training": "train",
@@ -156,6 +157,7 @@ def load_examples(source: str | Path, images: str | Path | None = None) -> Capti
 
 def _read(source: str, images: Path | None, sources) -> CaptionData:
     if source == "shapes" or source.startswith("tfds:"):
+        import_tensorflow_quietly()
         from captioning import records
 
         return records.read_shapes() if source == "shapes" else records.read_tfds(source)

@@ -8,6 +8,7 @@ import json
 from pathlib import Path
 
 from shared.cli import UserError, run_script
+from shared.quiet import import_tensorflow_quietly
 
 
 def parse_arguments(argv=None) -> argparse.Namespace:
@@ -31,6 +32,7 @@ def parse_arguments(argv=None) -> argparse.Namespace:
 
 def main(argv=None) -> int:
     arguments = parse_arguments(argv)
+    import_tensorflow_quietly()
     from captioning.model import Captioner
 
     captioner = Captioner.from_any(arguments.model)

@@ -26,16 +26,19 @@ class ExportedCaptioner:
         self.path = Path(path)
         self.settings = read_settings(self.path, SETTINGS_FILE)
         try:
+            self._image_size, self._search = self.settings["image_size"], dict(self.settings["search"])
             self._loaded = tf.saved_model.load(str(self.path))  # the functions live as long as it does
             self._run = self._loaded.signatures["pixels"]
-        except (OSError, ValueError, KeyError) as error:
-            raise ExportError(f"{path} does not load as an exported captioner: {error}.") from error
+        except (OSError, ValueError, KeyError, TypeError, tf.errors.OpError) as error:
+            raise ExportError(
+                f"{path} does not load as an exported captioner ({error}). Export the model again."
+            ) from error
 
     def prepare(self, image: np.ndarray) -> np.ndarray:
         """`(height, width, 3)` uint8 pixels to the square of pixels that the model reads."""
         from captioning.encoder import resize
 
-        return resize(image, self.settings["image_size"])
+        return resize(image, self._image_size)
 
     def caption(self, images: np.ndarray, **options) -> list[list[Caption]]:
         """Describes prepared images, `(images, image_size, image_size, 3)` uint8; see `Captioner.caption`.
@@ -43,13 +46,7 @@ class ExportedCaptioner:
         Raises:
             UserError: `options` differ from those that the export was made with.
         """
-        fixed = self.settings["search"]
-        for name, value in options.items():
-            if value != fixed.get(name, value):
-                raise UserError(
-                    f"{self.path} was exported with {name}={fixed[name]}; {value} is not possible any more. "
-                    "Leave the option out, or export the model again."
-                )
+        self._check_options(options)
         outputs = {name: value.numpy() for name, value in self._run(images=tf.constant(images)).items()}
         return [
             [
@@ -63,3 +60,12 @@ class ExportedCaptioner:
                 strict=True,
             )
         ]
+
+    def _check_options(self, options):
+        for name, value in options.items():
+            if name not in self._search or value != self._search[name]:
+                fixed = ", ".join(f"{known}={setting}" for known, setting in self._search.items())
+                raise UserError(
+                    f"{self.path} was exported with {fixed}; {name}={value} is not possible any more. "
+                    "Leave the option out, or export the model again."
+                )

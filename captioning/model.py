@@ -14,11 +14,12 @@ from captioning.config import CaptioningConfig
 from captioning.decoders import DECODERS
 from captioning.encoder import Encoder
 from shared.cli import UserError
-from shared.decoding import beam_search, tile_beams
+from shared.decoding import Decoded, beam_search, tile_beams
 from shared.runs import RunFolder
 from shared.text import Vocabulary
 
 PRESETS = Path(__file__).parent / "presets"
+SHORTEST = 2  # one word and the end
 
 
 class Caption(NamedTuple):
@@ -132,9 +133,19 @@ class Captioner(keras.Model):
     def from_settings(
         cls, config: CaptioningConfig, vocabulary: Vocabulary, encoder_weights=None
     ) -> "Captioner":
-        """A new captioner with the settings of a run and, where named, pretrained encoder weights."""
-        encoder = Encoder(config.encoder, weights=encoder_weights, image_size=config.image_size or None)
-        encoder.trainable = config.train_encoder
+        """A new captioner with the settings of a run and, where named, pretrained encoder weights.
+
+        Where the encoder starts from pretrained weights, its batch norms stay as they are.
+        """
+        policy = "mixed_bfloat16" if config.mixed_bfloat16 else "float32"
+        encoder = Encoder(
+            config.encoder,
+            weights=encoder_weights,
+            image_size=config.image_size or None,
+            fixed_norms=config.pretrained_encoder,
+            trainable=config.train_encoder,
+            dtype=policy if config.train_encoder else "float32",  # cached features are exact
+        )
         return cls(
             vocabulary,
             encoder,
@@ -145,7 +156,7 @@ class Captioner(keras.Model):
             num_heads=config.num_heads,
             dropout=config.dropout,
             input_dropout=config.input_dropout,
-            dtype="mixed_bfloat16" if config.mixed_bfloat16 else "float32",
+            dtype=policy,
         )
 
     @classmethod
@@ -174,10 +185,11 @@ class Captioner(keras.Model):
             from captioning.exported import ExportedCaptioner
 
             return ExportedCaptioner(path)
+        # A folder of data may well have the name of the preset that was made from it.
+        if str(name) in preset_names() and not (path / "config.json").exists():
+            path = PRESETS / str(name)
         if path.exists():
             return cls.from_run(RunFolder.open(path, "captioning"))
-        if (PRESETS / str(name) / "config.json").exists():
-            return cls.from_run(RunFolder.open(PRESETS / str(name), "captioning"))
         raise UserError(
             f"There is no model {str(name)!r}. Expected a preset ({', '.join(preset_names())}), "
             "a run folder of captioning.train, or a folder written by captioning.export."
@@ -201,7 +213,7 @@ class Captioner(keras.Model):
 
     def search(
         self, features, *, num_beams=3, n_best=1, length_penalty=1.0, max_length=30, no_repeat_ngram=0
-    ):
+    ) -> Decoded:
         """Beam search over grid features, in the graph.
 
         Args:
@@ -210,7 +222,12 @@ class Captioner(keras.Model):
 
         Returns:
             `shared.decoding.Decoded`, tokens `(images, n_best, max_length)`.
+
+        Raises:
+            UserError: `max_length` leaves no room for a word and the end.
         """
+        if max_length < SHORTEST:
+            raise UserError(f"A caption is a word and an end: max_length is at least 2, not {max_length}.")
         memory = self.decoder.read(features)
         states = self.decoder.start(memory)
         memory = tile_beams(memory, num_beams)
@@ -223,7 +240,7 @@ class Captioner(keras.Model):
             max_length=max_length,
             num_beams=num_beams,
             length_penalty=length_penalty,
-            min_length=2,  # one word and the end
+            min_length=SHORTEST,
             no_repeat_ngram=no_repeat_ngram,
             banned_tokens=(Vocabulary.PAD, Vocabulary.START, Vocabulary.UNK),
             n_best=n_best,
@@ -244,7 +261,8 @@ class Captioner(keras.Model):
 
     def caption_features(self, features: np.ndarray, **options) -> list[list[Caption]]:
         """As `caption`, from grid features `(images, cells, channels)` that the encoder gave before."""
-        return self._run("features", np.asarray(features), options)
+        # Cached features are float16, about which TensorFlow logs an error on processors that are slow at it.
+        return self._run("features", np.asarray(features, dtype=np.float32), options)
 
     def _run(self, kind, batch, options):
         key = (kind, *sorted(options.items()))
@@ -255,12 +273,12 @@ class Captioner(keras.Model):
 
     def _compile(self, kind, options):
         shape = (None, None, None, 3) if kind == "images" else (None, None, self.encoder.channels)
-        dtype = tf.uint8 if kind == "images" else tf.float16
+        dtype = tf.uint8 if kind == "images" else tf.float32
 
         # AutoGraph has nothing to convert here; without it the first caption comes sooner.
         @tf.function(input_signature=[tf.TensorSpec(shape, dtype)], autograph=False)
         def run(batch):
-            features = self.encoder(batch, training=False) if kind == "images" else tf.cast(batch, tf.float32)
+            features = self.encoder(batch, training=False) if kind == "images" else batch
             return tuple(self.search(features, **options))
 
         return run

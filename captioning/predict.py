@@ -22,6 +22,7 @@ from tqdm import tqdm
 from captioning.images import find_images, load_image
 from captioning.results import FORMATS, Result, check_output, write_results
 from shared.cli import UserError, run_script
+from shared.quiet import import_tensorflow_quietly
 
 if TYPE_CHECKING:
     from captioning.model import Captioner
@@ -98,6 +99,7 @@ def progress(results: Iterable[Result], total: int, batch_size: int) -> tqdm:
 
 def load_captioner(name: str) -> "Captioner":
     """The captioner of a preset, run folder or SavedModel folder; imports Keras and TensorFlow."""
+    import_tensorflow_quietly()
     from captioning.model import Captioner
 
     return Captioner.from_any(name)

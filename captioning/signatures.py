@@ -14,8 +14,19 @@ def caption_signatures(captioner, search: dict) -> dict:
     """The signatures of an exported captioner.
 
     `serving_default` takes `images`, a vector of encoded JPEG, PNG, GIF or BMP files of any sizes; `pixels`
-    takes `images`, `(images, height, width, 3)` uint8. Both return `captions`, `log_probs` and `confidences`,
-    each `(images, n_best)`.
+    takes `images`, `(images, height, width, 3)` uint8. There must be one at least. Both return
+    `captions`, `log_probs` and `confidences`, each `(images, n_best)`.
+
+    Files are decoded by TensorFlow, not by `captioning.images.load_image`. As there, grey and CMYK become
+    RGB, transparent parts of a PNG are laid on white, and of an animation the first frame counts. Unlike
+    there,
+
+    - EXIF orientation is not applied: a photograph that a camera stored on its side is seen on its side;
+    - transparent parts of a GIF keep the colour that the file has for them;
+    - TIFF is not read, WebP by newer versions of TensorFlow only;
+    - one file that cannot be decoded fails the call for all.
+
+    Callers who need better decode themselves and send `pixels`.
     """
     words = tf.constant(list(captioner.vocabulary.tokens))
     size = captioner.encoder.image_size
@@ -30,8 +41,7 @@ def caption_signatures(captioner, search: dict) -> dict:
         }
 
     def read(encoded):
-        pixels = tf.io.decode_image(encoded, channels=3, expand_animations=False)
-        pixels = tf.image.resize(pixels, (size, size), method="bicubic", antialias=True)
+        pixels = tf.image.resize(_decode(encoded), (size, size), method="bicubic", antialias=True)
         return tf.clip_by_value(tf.round(pixels), 0.0, 255.0)
 
     @tf.function(input_signature=[tf.TensorSpec((None,), tf.string, name="images")], autograph=False)
@@ -51,6 +61,25 @@ def caption_signatures(captioner, search: dict) -> dict:
     }
 
 
+def _decode(encoded):
+    """One encoded file to pixels `(height, width, 3)` float32."""
+    return tf.cond(
+        tf.strings.substr(encoded, 0, 4) == b"\x89PNG",
+        lambda: _decode_png(encoded),
+        lambda: tf.cast(tf.io.decode_image(encoded, channels=3, expand_animations=False), tf.float32),
+    )
+
+
+def _decode_png(encoded):
+    """A PNG laid on white."""
+    # Asked for four channels, TensorFlow invents an opacity where a palette has none. So the file's own
+    # channels are asked for: grey and opacity are two, RGB and opacity four.
+    own = tf.io.decode_png(encoded)
+    opacity = tf.where(tf.shape(own)[-1] % 2 == 0, tf.cast(own[..., -1:], tf.float32) / 255.0, 1.0)
+    colours = tf.cast(tf.io.decode_png(encoded, channels=3), tf.float32)
+    return tf.round(colours * opacity + 255.0 * (1.0 - opacity))
+
+
 def _write(words, tokens, vocabulary):
     """Words `(images, n_best, time)` to sentences `(images, n_best)`, without the special tokens."""
     special = (tokens == vocabulary.PAD) | (tokens == vocabulary.START) | (tokens == vocabulary.END)
@@ -67,8 +96,8 @@ def check_export(folder: Path, captioner, search: dict) -> None:
     images = _test_images(captioner.encoder.image_size)
     expected = captioner.caption(images, **search)
     encoded = np.array([_png(image) for image in images], dtype=object)
-    for signature, inputs in (("pixels", images), ("serving_default", encoded)):
-        outputs = call_alone(folder, signature, {"images": inputs})
+    answers = call_alone(folder, {"pixels": {"images": images}, "serving_default": {"images": encoded}})
+    for signature, outputs in answers.items():
         for row, captions in enumerate(expected):
             for rank, caption in enumerate(captions):
                 text = outputs["captions"][row, rank].decode("utf-8")

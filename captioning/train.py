@@ -10,6 +10,7 @@ from pathlib import Path
 
 from captioning.config import CaptioningConfig, recipe
 from shared.cli import add_config_arguments, config_from_arguments, run_script
+from shared.quiet import import_tensorflow_quietly
 
 
 def parse_arguments(argv=None) -> tuple[argparse.Namespace, CaptioningConfig]:
@@ -48,6 +49,7 @@ def _started_with(path: Path) -> CaptioningConfig:
 
 def main(argv=None) -> int:
     arguments, config = parse_arguments(argv)
+    import_tensorflow_quietly()
     from captioning.training import train_captioner
     from shared.runs import RunFolder
 

@@ -1,5 +1,6 @@
 """One training run of a captioner: data, model, loss and validation for `shared.training.train`."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import keras
@@ -19,6 +20,7 @@ from shared.text import Vocabulary, tokenize_words
 from shared.training import TrainResult, train, warmup_cosine
 
 SAMPLES_SHOWN = 4
+LOADING_THREADS = 4
 
 
 def train_captioner(
@@ -26,7 +28,6 @@ def train_captioner(
     run: RunFolder,
     *,
     resume: bool = False,
-    init_from: str | None = None,
     image_folder: Path | None = None,
     cache_dir: Path | None = None,
 ) -> TrainResult:
@@ -36,7 +37,6 @@ def train_captioner(
         config: settings of the run.
         run: its folder.
         resume: go on from the run's last checkpoint.
-        init_from: preset or run whose vocabulary and weights the captioner starts from.
         image_folder: folder of the images, where the source does not know it.
         cache_dir: folder of the feature cache.
 
@@ -52,7 +52,7 @@ def train_captioner(
         print(
             f"{len(data.problems)} bad rows left out; `python -m captioning.data {config.data}` lists them."
         )
-    captioner = _make_captioner(config, run, data, init_from)
+    captioner = make_captioner(config, run, data, resume)
     source = PixelSource if config.train_encoder else FeatureSource
     training = source(captioner, _usable(data, "train"), cache_dir, mirror=config.mirror)
     validation = source(captioner, _usable(data, "validation"), cache_dir, mirror=False)
@@ -65,13 +65,13 @@ def train_captioner(
     )
     return train(
         captioner,
-        _make_optimizer(config, config.epochs * batches.steps_per_epoch),
+        make_optimizer(config, config.epochs * batches.steps_per_epoch),
         CaptionLoss(config.label_smoothing),
         batches,
         epochs=config.epochs,
         steps_per_epoch=batches.steps_per_epoch,
         run=run,
-        evaluate=Validation(captioner, validation, run, config),
+        evaluate=Validation(validation, run, config),
         monitor="val_cider",
         mode="max",
         patience=config.patience,
@@ -81,24 +81,63 @@ def train_captioner(
     )
 
 
-def _make_captioner(config, run, data, init_from) -> Captioner:
-    if init_from is not None:
-        start = Captioner.from_any(init_from)
-        start.vocabulary.save(run.vocabulary_file)
-        captioner = Captioner.from_settings(config, start.vocabulary)
-        captioner.set_weights(start.get_weights())
-        return captioner
-    if run.vocabulary_file.exists():
+def make_captioner(config: CaptioningConfig, run: RunFolder, data: CaptionData, resume: bool) -> Captioner:
+    """The captioner as a run begins, with the words that its folder keeps from then on.
+
+    Raises:
+        UserError: the captions have no word that counts, or `config.init_from` is no model of these sizes.
+    """
+    start = _trained_before(config.init_from) if config.init_from else None
+    if resume:
         vocabulary = Vocabulary.load(run.vocabulary_file)
     else:
-        captions = (caption for example in data.split("train") for caption in example.captions)
-        vocabulary = Vocabulary.build(map(tokenize_words, captions), min_count=config.min_count)
+        vocabulary = start.vocabulary if start else _count_words(config, data)
         vocabulary.save(run.vocabulary_file)
-    weights = None if config.encoder_weights == "none" else config.encoder_weights
-    return Captioner.from_settings(config, vocabulary, encoder_weights=weights)
+    weights = None if start or config.encoder_weights == "none" else config.encoder_weights
+    captioner = Captioner.from_settings(config, vocabulary, encoder_weights=weights)
+    if start:
+        _copy_weights(start, captioner, config.init_from)
+    return captioner
 
 
-def _make_optimizer(config, total_steps) -> keras.optimizers.Optimizer:
+def _count_words(config, data) -> Vocabulary:
+    captions = (caption for example in data.split("train") for caption in example.captions)
+    vocabulary = Vocabulary.build(map(tokenize_words, captions), min_count=config.min_count)
+    if len(vocabulary) == len(Vocabulary.build([])):
+        raise UserError(f"No word is {config.min_count} times in the training captions. Lower --min-count.")
+    return vocabulary
+
+
+def _trained_before(name) -> Captioner:
+    start = Captioner.from_any(name)
+    if not isinstance(start, Captioner):
+        raise UserError(
+            f"--init-from {name} is an exported SavedModel, which cannot be trained. "
+            "Name the run folder or preset that it was made of."
+        )
+    return start
+
+
+def _copy_weights(start, captioner, name):
+    try:
+        captioner.set_weights(start.get_weights())
+    except ValueError as error:
+        asked, there = _sizes(captioner), _sizes(start)
+        options = ", ".join(f"{option} {value}" for option, value in there.items() if asked[option] != value)
+        raise UserError(
+            f"--init-from {name} is a model of other sizes. To start from it, train with {options}."
+        ) from error
+
+
+def _sizes(captioner) -> dict[str, object]:
+    """The options that decide on the shapes of a captioner's weights."""
+    settings = {name: captioner.settings[name] for name in ("decoder", "cell", "units", "depth", "num_heads")}
+    options = {"encoder": captioner.encoder.architecture, **settings}
+    return {f"--{name.replace('_', '-')}": value for name, value in options.items()}
+
+
+def make_optimizer(config: CaptioningConfig, total_steps: int) -> keras.optimizers.Optimizer:
+    """AdamW with warm-up and cosine; only matrices decay, as no embedding, bias or norm wants to be small."""
     schedule = warmup_cosine(config.learning_rate, min(config.warmup_steps, total_steps // 2), total_steps)
     optimizer = keras.optimizers.AdamW(schedule, weight_decay=config.weight_decay)
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta", "embeddings"])
@@ -106,7 +145,7 @@ def _make_optimizer(config, total_steps) -> keras.optimizers.Optimizer:
 
 
 def _usable(data: CaptionData, split: str) -> list:
-    examples = data.split(split)
+    examples = [example for example in data.split(split) if example.captions]
     if not examples:
         raise UserError(
             f"{data.name} has no {split} split; training needs images in both train and validation."
@@ -137,11 +176,13 @@ class FeatureSource:
 
     def __init__(self, captioner, examples, cache_dir, mirror):
         plain = extract_features(examples, captioner.encoder, cache_dir)
-        self.examples = [example for example in examples if example.image_id in plain.index]
-        rows = [plain.index[example.image_id] for example in self.examples]
-        self._plain = _select(plain, rows)
-        mirrored = extract_features(examples, captioner.encoder, cache_dir, flip=True) if mirror else None
-        self.batch = features_of(self._plain, None if mirrored is None else _select(mirrored, rows))
+        mirrored = extract_features(examples, captioner.encoder, cache_dir, flip=True) if mirror else plain
+        # Each has the rows of the images that could be read when it was computed.
+        there = plain.index.keys() & mirrored.index.keys()
+        self.examples = [example for example in examples if example.image_id in there]
+        _report([*plain.problems, *mirrored.problems] if len(self.examples) < len(examples) else [])
+        self._plain = _select(plain, self.examples)
+        self.batch = features_of(self._plain, _select(mirrored, self.examples) if mirror else None)
         self._captioner = captioner
 
     def caption(self, rows: slice, **options):
@@ -149,10 +190,15 @@ class FeatureSource:
 
 
 class PixelSource:
-    """Images as pixels: for an encoder that is trained too."""
+    """Images as pixels: for an encoder that is trained too. Reads all of them once, to know which can be."""
 
     def __init__(self, captioner, examples, cache_dir, mirror):
-        self.examples = list(examples)
+        with ThreadPoolExecutor(LOADING_THREADS) as pool:
+            problems = list(pool.map(_problem_of, examples))
+        self.examples = [e for e, problem in zip(examples, problems, strict=True) if problem is None]
+        _report([problem for problem in problems if problem is not None])
+        if not self.examples:
+            raise UserError(f"None of {len(problems)} images can be read. Check where the images are.")
         self.batch = pixels_of(self.examples, captioner.prepare, mirror)
         self._captioner = captioner
 
@@ -161,15 +207,29 @@ class PixelSource:
         return self._captioner.caption(self.batch(wanted, np.random.default_rng(0))["images"], **options)
 
 
-def _select(features, rows):
-    """The rows of a feature array in the order asked; the memory map itself where that is its own order."""
+def _problem_of(example) -> str | None:
+    try:
+        example.load()
+    except (UserError, OSError) as error:
+        return str(error)
+    return None
+
+
+def _report(problems):
+    if problems:
+        print(f"Images that cannot be read are left out, {len(set(problems))} of them; first {problems[0]}")
+
+
+def _select(features, examples):
+    """The features of these examples; the memory map itself where it holds them and no others."""
+    rows = [features.index[example.image_id] for example in examples]
     return features.array if rows == list(range(len(features.array))) else features.array[rows]
 
 
 class Validation:
     """Captions the validation images: CIDEr-D, exactly right captions, and samples to read."""
 
-    def __init__(self, captioner, source, run, config):
+    def __init__(self, source, run, config):
         self.source, self.run, self.config = source, run, config
         self.references = {
             example.image_id: [tokenize_words(caption) for caption in example.captions]

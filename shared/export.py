@@ -2,7 +2,6 @@
 
 import base64
 import json
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -14,22 +13,30 @@ import tensorflow as tf
 
 from shared.cli import UserError
 
-# Run by a fresh interpreter (-I: no user paths, no environment) that knows TensorFlow and two file names.
-# Strings travel in base64, as NumPy drops the zero bytes that a string ends with.
+# Run by a fresh interpreter (-I: no user paths, no environment) that knows TensorFlow and three file names.
+# Arrays are named signature/argument. Strings travel in base64, as NumPy drops the zero bytes that a string
+# ends with. The call runs on the CPU: this process may hold all memory of the GPU.
 _CALL_ALONE = """
 import os, sys
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
 import numpy, tensorflow as tf
-model, signature, given, result = sys.argv[1:]
-inputs = {}
+model, given, result = sys.argv[1:]
+signatures = tf.saved_model.load(model).signatures
+calls, results = {}, {}
 for name, array in numpy.load(given).items():
-    inputs[name] = tf.io.decode_base64(array) if array.dtype.kind == "S" else tf.constant(array)
-outputs = tf.saved_model.load(model).signatures[signature](**inputs)
+    signature, argument = name.split("/", 1)
+    value = tf.io.decode_base64(array) if array.dtype.kind == "S" else tf.constant(array)
+    calls.setdefault(signature, {})[argument] = value
+for signature, inputs in calls.items():
+    for name, value in signatures[signature](**inputs).items():
+        value = tf.io.encode_base64(value) if value.dtype == tf.string else value
+        array = numpy.asarray(value.numpy())
+        results[f"{signature}/{name}"] = array.astype("S") if array.dtype.kind == "O" else array
 own = {"captioning", "charlm", "sentiment", "shared"} & set(sys.modules)
 if own:
     sys.exit(f"the SavedModel imported {sorted(own)}")
-arrays = {name: value.numpy() for name, value in outputs.items()}
-numpy.savez(result, **{name: a.astype("S") if a.dtype == object else a for name, a in arrays.items()})
+numpy.savez(result, **results)
 """
 
 
@@ -59,74 +66,96 @@ def export_saved_model(
         ExportError: `path` is taken or cannot be written, or the check failed. Nothing is left at `path`
             then.
     """
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        raise ExportError(f"{path} exists already. Name a new folder with --out, or remove it first.")
     try:
+        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            raise ExportError(f"{path} exists already. Name a new folder with --out, or remove it first.")
         path.parent.mkdir(parents=True, exist_ok=True)
-        work = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}-"))
-    except OSError as error:
+        with tempfile.TemporaryDirectory(
+            dir=path.parent, prefix=f".{path.name}-", ignore_cleanup_errors=True
+        ) as outer:
+            work = Path(outer) / path.name
+            _write(work, signatures, variables, files)
+            check(work)
+            if path.exists():
+                path.rmdir()
+            work.rename(path)
+    except (OSError, tf.errors.OpError) as error:
+        reason = getattr(error, "strerror", None) or error
         raise ExportError(
-            f"{path} cannot be written: {error.strerror}. Name another folder with --out."
+            f"{path} cannot be written: {reason}. Name another folder with --out, with enough room."
         ) from error
-    try:
-        module = tf.Module()
-        module.held = list(variables)
-        tf.saved_model.save(module, work, signatures=dict(signatures))
-        for name, text in files.items():
-            (work / name).write_text(text, encoding="utf-8")
-        check(work)
-        work.chmod(0o755)
-        if path.exists():
-            path.rmdir()
-        work.rename(path)
-    except OSError as error:
-        raise ExportError(f"{path} could not be written: {error}.") from error
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
 
 
-def call_alone(path: Path, signature: str, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Calls a signature of a SavedModel in a new process that has TensorFlow and not this project.
+def _write(folder, signatures, variables, files):
+    module = tf.Module()
+    module.held = list(variables)
+    tf.saved_model.save(module, str(folder), signatures=dict(signatures))
+    for name, text in files.items():
+        (folder / name).write_text(text, encoding="utf-8")
+
+
+def call_alone(path: Path, calls: Mapping[str, Mapping[str, np.ndarray]]) -> dict[str, dict[str, np.ndarray]]:
+    """Calls signatures of a SavedModel in a new process that has TensorFlow and not this project.
 
     Args:
         path: the SavedModel folder.
-        signature: name of the signature.
-        inputs: arrays by argument name; strings as NumPy arrays of `bytes` objects.
+        calls: inputs for each signature to call, arrays by argument name; strings as arrays of `bytes`
+            objects (dtype object).
 
     Returns:
-        The outputs by name; strings as NumPy byte strings.
+        The outputs of each signature by name; strings as arrays of `bytes` objects.
 
     Raises:
         ExportError: the process failed; the message ends with what it said.
     """
     with tempfile.TemporaryDirectory() as folder:
         given, result = Path(folder) / "inputs.npz", Path(folder) / "outputs.npz"
-        np.savez(given, **{name: _in_base64(array) for name, array in inputs.items()})
-        # The process works in another folder, so a relative path must not reach it.
-        model = str(Path(path).resolve())
-        command = [sys.executable, "-I", "-c", _CALL_ALONE, model, signature, str(given), str(result)]
+        np.savez(
+            given,
+            **{
+                f"{signature}/{name}": _in_base64(a)
+                for signature, args in calls.items()
+                for name, a in args.items()
+            },
+        )
+        command = [sys.executable, "-I", "-c", _CALL_ALONE, str(path.absolute()), str(given), str(result)]
         done = subprocess.run(command, capture_output=True, text=True, cwd=folder, check=False)
         if done.returncode != 0:
             raise ExportError(f"The SavedModel does not run with TensorFlow alone:\n{done.stderr[-2000:]}")
+        outputs: dict[str, dict[str, np.ndarray]] = {}
         with np.load(result) as arrays:
-            return dict(arrays)
+            for key, array in arrays.items():
+                signature, name = key.split("/", 1)
+                outputs.setdefault(signature, {})[name] = _from_base64(array)
+    return outputs
 
 
 def _in_base64(array: np.ndarray) -> np.ndarray:
     if array.dtype != object:
         return array
-    return np.array([base64.urlsafe_b64encode(value) for value in array.ravel()]).reshape(array.shape)
+    codes = [base64.urlsafe_b64encode(value) for value in array.ravel()]
+    return np.array(codes, dtype=np.bytes_).reshape(array.shape)
+
+
+def _from_base64(array: np.ndarray) -> np.ndarray:
+    if array.dtype.kind != "S":
+        return array
+    # TensorFlow leaves out the = signs at the end.
+    values = [base64.urlsafe_b64decode(code + b"=" * (-len(code) % 4)) for code in array.ravel()]
+    strings = np.empty(array.shape, dtype=object)
+    strings.ravel()[:] = values
+    return strings
 
 
 def read_settings(path: Path, name: str) -> dict:
-    """The JSON file that an export put into its folder.
+    """The JSON object in a file that an export put into its folder.
 
     Raises:
-        ExportError: the file is missing or no JSON.
+        ExportError: the file is missing or holds no JSON object.
     """
     try:
-        return json.loads((path / name).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        return dict(json.loads((path / name).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
         raise ExportError(
             f"{path} has no readable {name} ({error}): it was not written by this suite's export."
         ) from error

@@ -1,0 +1,159 @@
+"""Settings of a run: what is refused and how, where defaults come from, and what parsing costs."""
+
+import dataclasses
+import json
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from captioning import train
+from captioning.config import CELL_NAMES, DECODER_NAMES, CaptioningConfig, recipe
+from shared.cli import UserError
+from shared.runs import RunFolder
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("units", 0, "--units must be at least 1, not 0"),
+        ("max_length", 1, "--max-length must be at least 2, not 1"),
+        ("image_size", -1, "--image-size must be at least 0"),
+        ("seed", -1, "--seed must be at least 0"),
+        ("validation_beams", 0, "--validation-beams must be at least 1"),
+        ("patience", 0, "--patience must be at least 1"),
+        ("warmup_steps", -1, "--warmup-steps must be at least 0"),
+        ("learning_rate", 0.0, "--learning-rate must be a number above 0, not 0.0"),
+        ("learning_rate", math.nan, "--learning-rate must be a number above 0, not nan"),
+        ("clip_norm", -1.0, "--clip-norm must be a number above 0"),
+        ("weight_decay", -0.1, "--weight-decay must be a number of at least 0"),
+        ("dropout", 1.0, r"--dropout must lie in \[0, 1\), not 1.0"),
+        ("average_decay", 1.0, "--average-decay must lie"),
+        ("label_smoothing", -0.1, "--label-smoothing must lie"),
+        (
+            "decoder",
+            "late",
+            "--decoder must be one of late_attention, soft_attention, show_and_tell, not late",
+        ),
+        ("cell", "ltsm", "--cell must be one of lstm, gru, simple, not ltsm"),
+        ("num_heads", 7, "--units 512 must be a multiple of --num-heads 7"),
+    ],
+)
+def test_a_value_out_of_range_is_named_with_its_option(name, value, message):
+    with pytest.raises(ValueError, match=message):
+        CaptioningConfig(**{name: value})
+
+
+def test_heads_count_only_where_there_are_heads():
+    assert CaptioningConfig(decoder="show_and_tell", units=7).units == 7
+
+
+def test_the_names_are_those_of_the_layers():
+    from captioning.decoders import DECODERS
+    from shared.layers import RecurrentStack
+
+    assert set(DECODER_NAMES) == set(DECODERS)
+    for cell in CELL_NAMES:
+        RecurrentStack(3, cell=cell)
+
+
+def test_every_field_is_explained():
+    assert all(field.metadata["help"] for field in dataclasses.fields(CaptioningConfig))
+
+
+def test_where_the_encoder_starts():
+    assert CaptioningConfig().pretrained_encoder
+    assert CaptioningConfig(encoder_weights="file.h5").pretrained_encoder
+    assert not CaptioningConfig(encoder_weights="none").pretrained_encoder
+    assert CaptioningConfig(encoder_weights="none", init_from="runs/before").pretrained_encoder
+
+
+def test_recipes():
+    shapes = recipe("shapes")
+    assert (shapes.data, shapes.encoder, shapes.encoder_weights) == ("shapes", "small_cnn", "none")
+    assert shapes.train_encoder
+    assert not shapes.mirror  # left is not right
+    assert recipe("flickr") == CaptioningConfig(data="flickr")
+
+
+def test_a_run_folder_gives_its_settings_back(tmp_path):
+    config = CaptioningConfig(units=24, decoder="soft_attention", mirror=False)
+    run = RunFolder.create(tmp_path / "run", dataclasses.asdict(config), "captioning")
+    assert CaptioningConfig.from_run(run) == config
+    assert CaptioningConfig.from_run(RunFolder.open(run.path, "captioning")) == config
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [({"wings": 2}, "wings"), ({"units": "many"}, "str"), ({"units": 0}, "--units must be at least 1")],
+)
+def test_settings_of_another_version_are_refused(change, message, tmp_path):
+    run = RunFolder.create(tmp_path / "run", change, "captioning")
+    with pytest.raises(UserError, match=rf"config\.json are not those of this version.*{message}"):
+        CaptioningConfig.from_run(run)
+
+
+def test_the_data_decide_on_the_defaults():
+    arguments, config = train.parse_arguments([])
+    assert config == recipe("shapes")
+    assert arguments.out == Path("runs/shapes")
+    assert not arguments.resume
+    _, config = train.parse_arguments(["--data", "photos.json"])
+    assert config == CaptioningConfig(data="photos.json")
+
+
+def test_options_have_the_last_word():
+    _, config = train.parse_arguments(["--data", "shapes", "--units", "64", "--mirror", "--no-train-encoder"])
+    assert config == dataclasses.replace(recipe("shapes"), units=64, mirror=True, train_encoder=False)
+    _, config = train.parse_arguments(["--data", "photos.json", "--units", "512", "--init-from", "flickr8k"])
+    assert config == CaptioningConfig(data="photos.json", init_from="flickr8k")
+    with pytest.raises(UserError, match="--units 512 must be a multiple of --num-heads 5"):
+        train.parse_arguments(["--data", "photos.json", "--num-heads", "5"])
+
+
+@pytest.mark.parametrize(
+    ("data", "name"),
+    [("tfds:coco/2014", "tfds-coco-2014"), ("{}/set.json", "set"), ("{}/folder/", "folder"), ("{}", "here")],
+)
+def test_the_run_is_named_for_the_data(data, name, tmp_path):
+    here = tmp_path / "here"
+    (here / "folder").mkdir(parents=True)
+    (here / "set.json").touch()
+    arguments, _ = train.parse_arguments(["--data", data.format(here)])
+    assert arguments.out == Path("runs") / name
+    arguments, _ = train.parse_arguments(["--data", data.format(here), "--out", "mine"])
+    assert arguments.out == Path("mine")
+
+
+def test_resume_takes_the_settings_of_the_run(tmp_path):
+    config = CaptioningConfig(data="photos.json", units=24, epochs=3)
+    run = RunFolder.create(tmp_path / "run", dataclasses.asdict(config), "captioning")
+    arguments, resumed = train.parse_arguments(["--resume", "--out", str(run.path)])
+    assert arguments.resume
+    assert resumed == config
+    with pytest.raises(UserError, match="no run folder"):
+        train.parse_arguments(["--resume", "--out", str(tmp_path / "other")])
+
+
+def test_resume_with_other_settings_is_refused(tmp_path):
+    RunFolder.create(tmp_path / "run", dataclasses.asdict(CaptioningConfig()), "captioning")
+    with pytest.raises(UserError, match="units: 512 -> 24"):
+        train.main(["--resume", "--out", str(tmp_path / "run"), "--units", "24"])
+
+
+def test_parsing_imports_neither_keras_nor_tensorflow():
+    program = """
+import json, sys
+from captioning import export, train
+train.parse_arguments(["--data", "photos.json", "--units", "24"])
+export.parse_arguments(["--out", "there"])
+print(json.dumps([name for name in ("keras", "tensorflow", "tensorflow_datasets") if name in sys.modules]))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, check=True
+    )
+    assert json.loads(done.stdout) == []

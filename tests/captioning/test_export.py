@@ -1,0 +1,208 @@
+"""The exported captioner: image files in, the captions of the Python model out, with TensorFlow alone."""
+
+import io
+import json
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
+
+from captioning.encoder import Encoder
+from captioning.export import export_captioner, parse_arguments
+from captioning.exported import SETTINGS_FILE, ExportedCaptioner
+from captioning.images import load_image
+from captioning.model import Captioner
+from captioning.signatures import caption_signatures, check_export
+from shared.cli import UserError
+from shared.export import ExportError, export_saved_model
+from shared.text import Vocabulary
+
+WORDS = ("a", "red", "dog", "caf\u00e9", "runs")
+SIZE = 32
+SEARCH = {"num_beams": 3, "n_best": 2, "length_penalty": 0.5, "max_length": 6}
+
+
+def make_captioner(decoder="late_attention", seed=3):
+    keras.utils.set_random_seed(seed)
+    encoder = Encoder("small_cnn", weights=None, image_size=SIZE)
+    return Captioner(Vocabulary.build([WORDS]), encoder, decoder=decoder, units=6, num_heads=2)
+
+
+def picture(height, width, seed=0):
+    noise = np.random.default_rng(seed).integers(0, 256, (3, 4, 3), dtype=np.uint8)
+    return Image.fromarray(noise).resize((width, height))
+
+
+def encode(image, form, **options):
+    stream = io.BytesIO()
+    image.save(stream, form, **options)
+    return stream.getvalue()
+
+
+@pytest.fixture(scope="module")
+def captioner():
+    return make_captioner()
+
+
+@pytest.fixture(scope="module")
+def exported(captioner, tmp_path_factory):
+    path = tmp_path_factory.mktemp("exports") / "model"
+    export_captioner(captioner, path, SEARCH)
+    return path
+
+
+@pytest.fixture(scope="module")
+def loaded(exported):
+    return tf.saved_model.load(str(exported))
+
+
+def assert_same(outputs, captions):
+    """The outputs of a signature are these captions of `Captioner.caption`."""
+    texts = [[text.decode() for text in row] for row in outputs["captions"].numpy()]
+    assert texts == [[caption.text for caption in row] for row in captions]
+    for name in ("log_prob", "confidence"):
+        expected = [[getattr(caption, name) for caption in row] for row in captions]
+        np.testing.assert_allclose(outputs[f"{name}s"], expected, atol=1e-4)
+
+
+def test_files_of_all_kinds_and_sizes_in_one_batch(captioner, loaded):
+    files = [
+        encode(picture(40, 56, seed=1), "JPEG"),
+        encode(picture(33, 70, seed=2), "PNG"),
+        encode(picture(47, 31, seed=3), "GIF"),
+        encode(picture(64, 35, seed=4), "BMP"),
+        encode(picture(SIZE, SIZE, seed=5).convert("L"), "JPEG"),
+    ]
+    outputs = loaded.signatures["serving_default"](images=tf.constant(files))
+    assert {name: tuple(value.shape) for name, value in outputs.items()} == {
+        "captions": (5, 2),
+        "log_probs": (5, 2),
+        "confidences": (5, 2),
+    }
+    decoded = [tf.io.decode_image(file, channels=3, expand_animations=False) for file in files]
+    pixels = [captioner.encoder.resize_in_graph(tf.cast(image, tf.float32)[None])[0] for image in decoded]
+    assert_same(outputs, captioner.caption(np.stack(pixels).astype(np.uint8), **SEARCH))
+
+
+def test_pixels_of_any_size_give_the_captions_of_the_python_model(captioner, loaded):
+    images = np.stack([np.asarray(picture(48, 41, seed=seed)) for seed in range(3)])
+    outputs = loaded.signatures["pixels"](images=tf.constant(images))
+    assert_same(outputs, captioner.caption(images, **SEARCH))
+
+
+def test_signatures_are_flat_and_named(loaded):
+    assert set(loaded.signatures) == {"serving_default", "pixels"}
+    for function in loaded.signatures.values():
+        assert list(function.structured_input_signature[1]) == ["images"]
+        assert set(function.structured_outputs) == {"captions", "log_probs", "confidences"}
+
+
+def test_the_graph_has_stock_operations_only(exported):
+    proto = SavedModel.FromString((exported / "saved_model.pb").read_bytes())
+    graph = proto.meta_graphs[0].graph_def
+    ops = {node.op for nodes in (graph.node, *(f.node_def for f in graph.library.function)) for node in nodes}
+    assert "Conv2D" in ops
+    unwanted = ("Cudnn", "PyFunc", "EagerPyFunc", "XlaCallModule", "XlaLaunch")
+    assert not [name for name in ops if name.startswith(unwanted)]
+    assert ops <= set(dir(tf.raw_ops))
+
+
+def test_pngs_are_laid_on_white_as_the_image_loader_does():
+    from captioning.signatures import _decode
+
+    image = picture(7, 5)
+    half = image.copy()
+    half.putalpha(Image.fromarray(np.arange(0, 245, 7, dtype=np.uint8).reshape(7, 5)))
+    palette = image.quantize(8)
+    files = [
+        encode(half, "PNG"),
+        encode(half.convert("LA"), "PNG"),
+        encode(palette, "PNG"),
+        encode(palette, "PNG", transparency=0),
+        encode(image.convert("1"), "PNG"),
+        encode(image, "PNG"),
+    ]
+    for file in files:
+        np.testing.assert_allclose(_decode(tf.constant(file)), load_image(file).astype(np.float32), atol=1)
+
+
+def test_a_cmyk_photograph_is_read_and_a_note_of_its_upright_side_is_not():
+    from captioning.signatures import _decode
+
+    cmyk = encode(picture(16, 24).convert("CMYK"), "JPEG", quality=95)
+    assert np.abs(_decode(tf.constant(cmyk)) - load_image(cmyk).astype(np.float32)).mean() < 5
+    note = Image.Exif()
+    note[0x0112] = 6  # to be turned by a quarter
+    turned = encode(picture(16, 24), "JPEG", exif=note)
+    assert load_image(turned).shape == (24, 16, 3)
+    assert _decode(tf.constant(turned)).shape == (16, 24, 3)
+
+
+def test_an_exported_folder_is_a_captioner(captioner, exported):
+    from_export = Captioner.from_any(exported)
+    assert isinstance(from_export, ExportedCaptioner)
+    image = np.asarray(picture(50, 34))
+    prepared = from_export.prepare(image)
+    np.testing.assert_array_equal(prepared, captioner.prepare(image))
+    ours = captioner.caption(prepared[None], **SEARCH)
+    theirs = from_export.caption(prepared[None], **SEARCH)
+    assert from_export.caption(prepared[None]) == theirs
+    for expected, found in zip(ours[0], theirs[0], strict=True):
+        assert (found.text, found.tokens) == (expected.text, expected.tokens)
+        assert found.log_prob == pytest.approx(expected.log_prob, abs=1e-4)
+        assert found.confidence == pytest.approx(expected.confidence, abs=1e-4)
+
+
+@pytest.mark.parametrize("options", [{"num_beams": 5}, {"n_best": 1}, {"no_repeat_ngram": 2}])
+def test_options_that_the_export_was_not_made_with_are_refused(options, exported):
+    images = np.zeros((1, SIZE, SIZE, 3), np.uint8)
+    with pytest.raises(UserError, match=r"was exported with num_beams=3.*not possible"):
+        ExportedCaptioner(exported).caption(images, **options)
+
+
+def test_the_graph_of_every_decoder_is_exact(tmp_path):
+    for decoder in ("soft_attention", "show_and_tell"):
+        captioner = make_captioner(decoder)
+        signatures = caption_signatures(captioner, SEARCH)
+        images = np.stack([np.asarray(picture(SIZE, SIZE, seed=seed)) for seed in range(3)])
+        assert_same(signatures["pixels"](images=tf.constant(images)), captioner.caption(images, **SEARCH))
+
+
+def test_the_check_catches_a_model_that_says_something_else(exported):
+    with pytest.raises(ExportError, match=r"SavedModel's pixels says .* where the Python model says"):
+        check_export(exported, make_captioner(seed=4), SEARCH)
+
+
+def test_a_saved_model_of_others_is_refused(tmp_path):
+    path = tmp_path / "other"
+    tf.saved_model.save(tf.Module(), str(path))
+    with pytest.raises(UserError, match=rf"no readable {SETTINGS_FILE}"):
+        Captioner.from_any(path)
+    for settings in ({"image_size": SIZE, "search": SEARCH}, {"image_size": SIZE}, {}):
+        (path / SETTINGS_FILE).write_text(json.dumps(settings))
+        with pytest.raises(UserError, match="does not load as an exported captioner"):
+            Captioner.from_any(path)
+
+
+def test_a_damaged_export_is_refused(tmp_path, captioner):
+    path = tmp_path / "model"
+    export_saved_model(
+        path,
+        {"serving_default": tf.function(lambda: {"one": tf.constant(1)}).get_concrete_function()},
+        [],
+        files={SETTINGS_FILE: json.dumps({"image_size": SIZE, "search": SEARCH})},
+        check=lambda folder: None,
+    )
+    (path / "saved_model.pb").write_bytes(b"nothing of the kind")
+    with pytest.raises(UserError, match="does not load"):
+        Captioner.from_any(path)
+
+
+def test_options_of_the_script():
+    arguments = parse_arguments(["--out", "there", "--n-best", "2"])
+    assert (arguments.model, arguments.num_beams, arguments.n_best) == ("flickr8k", 3, 2)
+    with pytest.raises(SystemExit):
+        parse_arguments(["--out", "there", "--n-best", "4"])

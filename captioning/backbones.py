@@ -1,6 +1,7 @@
 """The convolutional networks that an encoder can be made of: by name, with preprocessing and weights."""
 
 import difflib
+import warnings
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -256,7 +257,9 @@ def _download_imagenet(name, build, model):
 
 
 def _load_keras(model, path):
-    model.load_weights(str(path))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # where a file does not fit, Keras warns of each part and then raises
+        model.load_weights(str(path))
 
 
 def _load_pth(model, path):

@@ -78,13 +78,17 @@ class CaptionBatches:
 
 
 def features_of(plain: np.ndarray, mirrored: np.ndarray | None) -> Callable:
-    """Images of a batch as cached features `(images, cells, channels)`, half of them from `mirrored`."""
+    """Images of a batch as cached features `(images, cells, channels)`, half of them from `mirrored`.
+
+    They become float32 here: TensorFlow logs an error about float16 on processors that are slow at it.
+    """
 
     def images(rows, random):
         if mirrored is None:
-            return {"features": plain[rows]}
+            return {"features": plain[rows].astype(np.float32)}
         flips = random.random(len(rows)) < 0.5
-        return {"features": np.where(flips[:, None, None], mirrored[rows], plain[rows])}
+        chosen = np.where(flips[:, None, None], mirrored[rows], plain[rows])
+        return {"features": chosen.astype(np.float32)}
 
     return images
 

@@ -28,16 +28,23 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
         epilog="Exit status: 0; 1 if some images could not be read; 2 if nothing could be done.",
     )
     add_model_arguments(parser)
-    parser.add_argument("--data", required=True, help="data source, as in captioning.train")
     parser.add_argument(
-        "--images", type=Path, metavar="FOLDER", help="folder of the images, where it is not known"
+        "--data",
+        required=True,
+        help="a Flickr8k folder, a .json, .jsonl or .csv file of captions, tfds:NAME, or shapes",
     )
-    parser.add_argument("--split", default="validation", help="default: %(default)s")
+    parser.add_argument(
+        "--images", type=Path, metavar="FOLDER", help="folder of the images, where it is not beside the captions"
+    )
+    parser.add_argument(
+        "--split", default="validation", help="train, validation or test (default: %(default)s)"
+    )
     parser.add_argument(
         "--tokenizer",
         choices=("auto", "ptb", "words"),
         default="auto",
-        help="ptb (official, needs Java), words, or auto: ptb where Java is present (default: %(default)s)",
+        help="how captions are cut into words: ptb, the official way, which needs Java; words, our own; auto, "
+        "ptb where Java is present (default: %(default)s)",
     )
     parser.add_argument(
         "--meteor",

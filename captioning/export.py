@@ -5,23 +5,26 @@ The SavedModel takes encoded image files and returns captions. It needs TensorFl
 
 import argparse
 import json
+from functools import partial
 from pathlib import Path
 
-from shared.cli import UserError, run_script
+from captioning.predict import LENGTH_PENALTY_HELP
+from shared.cli import UserError, finite_number, run_script, whole_number
 from shared.quiet import import_tensorflow_quietly
 
 
 def parse_arguments(argv=None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m captioning.export",
-        description="Write a SavedModel that takes image files and returns captions, and check it.",
+        description="Write a SavedModel that takes image files and returns captions, and check it. The options "
+        "of the search become part of it.",
     )
     parser.add_argument("--model", default="flickr8k", help="preset or run folder (default: %(default)s)")
     parser.add_argument("--out", type=Path, required=True, help="folder to write")
     parser.add_argument("--num-beams", type=int, default=3, help="beams of the search (default: %(default)s)")
     parser.add_argument("--n-best", type=int, default=1, help="captions an image (default: %(default)s)")
     parser.add_argument(
-        "--length-penalty", type=float, default=1.0, help="exponent of the length (default: %(default)s)"
+        "--length-penalty", type=float, default=0.8, help="exponent of the length (default: %(default)s)"
     )
     parser.add_argument("--max-length", type=int, default=30, help="longest caption (default: %(default)s)")
     arguments = parser.parse_args(argv)

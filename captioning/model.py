@@ -163,13 +163,15 @@ class Captioner(keras.Model):
     def from_run(cls, run: RunFolder) -> "Captioner":
         """The best model of a run folder or preset."""
         weights = run.require_best_weights()
-        captioner = cls.from_settings(CaptioningConfig.from_run(run), Vocabulary.load(run.vocabulary_file))
+        vocabulary = Vocabulary.load(run.vocabulary_file)
+        captioner = cls.from_settings(CaptioningConfig.from_run(run), vocabulary)
         try:
             captioner.load_weights(weights)
         except (ValueError, OSError, KeyError) as error:
             raise UserError(
-                f"{weights} does not fit the vocabulary and config.json beside it ({error}). "
-                "Expected the files of one run; copy the run folder again, whole."
+                f"{weights} is damaged, or not of one run with the {len(vocabulary)} tokens of "
+                f"{run.vocabulary_file.name} and with config.json beside it "
+                f"({str(error).strip().partition(chr(10))[0]}). Copy the run folder again, whole."
             ) from error
         return captioner
 
@@ -190,8 +192,9 @@ class Captioner(keras.Model):
             path = PRESETS / str(name)
         if path.exists():
             return cls.from_run(RunFolder.open(path, "captioning"))
+        presets = ", ".join(preset_names()) or "none is installed"
         raise UserError(
-            f"There is no model {str(name)!r}. Expected a preset ({', '.join(preset_names())}), "
+            f"There is no model {str(name)!r}. Expected a preset ({presets}), "
             "a run folder of captioning.train, or a folder written by captioning.export."
         )
 
@@ -212,7 +215,7 @@ class Captioner(keras.Model):
         return self.encoder.prepare(image)
 
     def search(
-        self, features, *, num_beams=3, n_best=1, length_penalty=1.0, max_length=30, no_repeat_ngram=0
+        self, features, *, num_beams=3, n_best=1, length_penalty=0.8, max_length=30, no_repeat_ngram=3
     ) -> Decoded:
         """Beam search over grid features, in the graph.
 

@@ -21,16 +21,19 @@ from tqdm import tqdm
 
 from captioning.images import find_images, load_image
 from captioning.results import FORMATS, Result, check_output, write_results
-from shared.cli import UserError, run_script
+from shared.cli import UserError, finite_number, run_script, whole_number
 from shared.quiet import import_tensorflow_quietly
 
 if TYPE_CHECKING:
     from captioning.model import Captioner
 
-SEARCH_DEFAULTS = {"n_best": 1, "num_beams": 3, "length_penalty": 1.0, "max_length": 30}
+SEARCH_DEFAULTS = {"n_best": 1, "num_beams": 3, "length_penalty": 0.8, "max_length": 30}
 # Photographs in the wheel of scikit-image, free to use.
 SAMPLES = ("astronaut.png", "chelsea.png", "coffee.png", "rocket.jpg")
 BATCHES_AHEAD = 2
+LENGTH_PENALTY_HELP = (
+    "captions are ranked by log-probability / length ** X; 0 favours short ones, more favours longer ones"
+)
 
 
 def caption_images(
@@ -121,26 +124,27 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
         help="preset, run folder of captioning.train or folder of captioning.export (default: %(default)s)",
     )
     for name, kind, text in (
-        ("num_beams", _count, "beams of the search; 1: the likeliest word at each step"),
-        ("length_penalty", float, "power of the length by which log-probabilities are divided"),
-        ("max_length", _count, "longest caption in words"),
+        ("num_beams", whole_number, "captions that the search follows at once; 1: the likeliest word each time"),
+        ("length_penalty", finite_number, LENGTH_PENALTY_HELP),
+        ("max_length", _length, "longest caption, in words"),
     ):
         parser.add_argument(
             "--" + name.replace("_", "-"),
             type=kind,
-            metavar="N" if kind is _count else "X",
+            metavar="X" if kind is finite_number else "N",
             help=f"{text} (default: {SEARCH_DEFAULTS[name]}, or as the model was exported)",
         )
     parser.add_argument(
-        "--batch-size", type=_count, default=16, metavar="N", help="images at once (default: %(default)s)"
+        "--batch-size",
+        type=whole_number,
+        default=16,
+        metavar="N",
+        help="images that the model sees at once (default: %(default)s)",
     )
 
 
-def _count(text: str) -> int:
-    number = int(text) if text.isdecimal() else 0
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, got {text!r}")
-    return number
+def _length(text: str) -> int:
+    return whole_number(text, least=2)  # a word and the end
 
 
 def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -156,7 +160,7 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
         help="image files, folders of images, quoted patterns, or - for paths on standard input, one a line",
     )
     add_model_arguments(parser)
-    parser.add_argument("--n-best", type=_count, metavar="N", help="captions of each image (default: 1)")
+    parser.add_argument("--n-best", type=whole_number, metavar="N", help="captions of each image (default: 1)")
     parser.add_argument("--format", choices=tuple(FORMATS), default="text", help="default: %(default)s")
     parser.add_argument(
         "--output", type=Path, metavar="FILE", help="file to write (default: standard output)"
@@ -164,7 +168,8 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     arguments = parser.parse_args(argv)
     if arguments.num_beams and (arguments.n_best or 1) > arguments.num_beams:
         parser.error(
-            f"--n-best {arguments.n_best} needs at least as many --num-beams, not {arguments.num_beams}"
+            f"--num-beams {arguments.num_beams} finds {arguments.num_beams} captions an image; "
+            f"for --n-best {arguments.n_best}, give at least as many beams"
         )
     return arguments
 

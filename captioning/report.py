@@ -13,6 +13,8 @@ from tqdm import tqdm
 
 from captioning.data import CaptionData, Example, LazyImage, Problem, load_examples
 from captioning.images import ImageError, load_image
+from captioning.results import check_output
+from shared.cli import whole_number
 from shared.runs import write_atomic
 from shared.text import Vocabulary, tokenize_words
 
@@ -25,6 +27,8 @@ SCORED_SPLITS = ("validation", "test")
 def main(argv: Sequence[str] | None = None) -> int:
     """Prints the report. Exit status 1 if rows were left out or images cannot be read."""
     arguments = _parse(argv)
+    if arguments.json:
+        check_output(arguments.json)
     data = load_examples(arguments.source, images=arguments.images)
     findings = examine(data, check_images=arguments.check_images, min_count=arguments.min_count)
     print(describe(findings))
@@ -37,7 +41,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m captioning.data",
-        description="Report what a source of captions holds. Status 1: rows or images are bad.",
+        description="Report what a source of captions holds.",
+        epilog="Exit status: 0; 1 if rows or images are bad; 2 if the source cannot be used.",
     )
     parser.add_argument("source", help="Flickr8k folder, .json, .csv or .jsonl file, tfds:NAME, or shapes")
     parser.add_argument("--images", type=Path, help="folder of the images, where not beside the captions")
@@ -48,13 +53,14 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
         help="decode every image, and look for equal files in different splits (default: on)",
     )
     parser.add_argument(
-        "--min-count", type=int, default=4, help="words seen less often in train are unknown (default: 4)"
+        "--min-count",
+        type=whole_number,
+        default=4,
+        metavar="N",
+        help="words seen less often in train count as unknown (default: 4)",
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the whole report there too")
-    arguments = parser.parse_args(argv)
-    if arguments.min_count < 1:
-        parser.error(f"--min-count must be at least 1, not {arguments.min_count}")
-    return arguments
+    return parser.parse_args(argv)
 
 
 def examine(data: CaptionData, check_images: bool = True, min_count: int = 4) -> dict:

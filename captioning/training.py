@@ -52,10 +52,11 @@ def train_captioner(
         print(
             f"{len(data.problems)} bad rows left out; `python -m captioning.data {config.data}` lists them."
         )
+    examples = {split: _usable(data, split) for split in ("train", "validation")}  # before any long work
     captioner = make_captioner(config, run, data, resume)
     source = PixelSource if config.train_encoder else FeatureSource
-    training = source(captioner, _usable(data, "train"), cache_dir, mirror=config.mirror)
-    validation = source(captioner, _usable(data, "validation"), cache_dir, mirror=False)
+    training = source(captioner, examples["train"], cache_dir, mirror=config.mirror)
+    validation = source(captioner, examples["validation"], cache_dir, mirror=False)
     batches = CaptionBatches(
         encode_captions(training.examples, captioner.vocabulary, config.max_length),
         training.batch,
@@ -148,7 +149,8 @@ def _usable(data: CaptionData, split: str) -> list:
     examples = [example for example in data.split(split) if example.captions]
     if not examples:
         raise UserError(
-            f"{data.name} has no {split} split; training needs images in both train and validation."
+            f"{data.name} has no {split} split: its images are in {', '.join(data.splits)}. Training needs some "
+            "in train and some in validation; name them in the source's column or lists of splits."
         )
     return examples
 

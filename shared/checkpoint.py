@@ -83,7 +83,10 @@ def _read(path: Path) -> tuple[dict[str, np.ndarray], dict]:
         record = json.loads(arrays.pop(STATE).tobytes())
         version, state = record["format_version"], record["state"]
     except (OSError, ValueError, KeyError, EOFError, TypeError, AttributeError, zipfile.BadZipFile) as error:
-        raise RunError(f"the checkpoint {path} is damaged and cannot be read: {error}") from error
+        raise RunError(
+            f"the checkpoint {path} is damaged and cannot be read: {error}. "
+            "Restore it from a copy, or start a new run in another folder."
+        ) from error
     if version != FORMAT_VERSION:
         raise RunError(f"{path} has checkpoint format {version}; this version reads format {FORMAT_VERSION}")
     return arrays, state

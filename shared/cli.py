@@ -5,6 +5,7 @@ Imports neither Keras nor TensorFlow, so that `--help` and a mistyped option ans
 
 import argparse
 import dataclasses
+import math
 import os
 import sys
 import types
@@ -100,6 +101,42 @@ def config_from_arguments(
         raise UserError(str(error)) from error
 
 
+def whole_number(text: str, least: int = 1) -> int:
+    """The `type` of an option that counts something.
+
+    Raises:
+        argparse.ArgumentTypeError: `text` is no whole number of at least `least`.
+
+    Example:
+
+    >>> whole_number("3")
+    3
+    """
+    if not text.isdecimal() or int(text) < least:
+        raise argparse.ArgumentTypeError(f"expected a whole number of at least {least}, got {text!r}")
+    return int(text)
+
+
+def finite_number(text: str) -> float:
+    """The `type` of an option that takes 0 or any finite number above.
+
+    Raises:
+        argparse.ArgumentTypeError: `text` is no such number.
+
+    Example:
+
+    >>> finite_number("0.5")
+    0.5
+    """
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0.0 <= number < math.inf:
+        raise argparse.ArgumentTypeError(f"expected 0 or a number above, got {text!r}")
+    return number
+
+
 def run_script(main: Callable[[Sequence[str]], int | None], argv: Sequence[str] | None = None) -> int:
     """Runs a script's `main` and turns what ends it into an exit status.
 
@@ -148,7 +185,7 @@ def _help(field: dataclasses.Field) -> str:
     elif isinstance(default, bool):
         shown = "default: on" if default else "default: off"
     else:
-        shown = f"default: {'none' if default is None else repr(default) if default == '' else default}"
+        shown = f"default: {'none' if default in (None, '') else default}"
     text = field.metadata.get("help", "")
     return f"{text} ({shown})".strip().replace("%", "%%")  # argparse formats its help with %
 

@@ -112,7 +112,10 @@ class RunFolder:
         try:
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise RunError(f"could not make the run folder {path}: {error.strerror or error}") from error
+            raise RunError(
+                f"could not make the run folder {path}: {error.strerror or error}. "
+                "Choose another folder, where you may write."
+            ) from error
         _write_text(path / "config.json", json.dumps(record, indent=2) + "\n")
         return run
 
@@ -126,13 +129,18 @@ class RunFolder:
         """
         path = Path(path)
         if not path.is_dir():
-            raise RunError(f"there is no run folder {path}")
+            what = "it is a file" if path.exists() else "nothing of that name exists"
+            raise RunError(f"there is no run folder {path}: {what}. Name a folder that training has made.")
         try:
             record = json.loads((path / "config.json").read_text(encoding="utf-8"))
         except FileNotFoundError:
-            raise RunError(f"{path} is not a run folder: it has no config.json") from None
+            raise RunError(
+                f"{path} is not a run folder: it has no config.json. Name a folder that training has made."
+            ) from None
         except (OSError, ValueError) as error:
-            raise RunError(f"{path / 'config.json'} cannot be read: {error}") from error
+            raise RunError(
+                f"{path / 'config.json'} cannot be read: {error}. Restore the file from a copy of the run."
+            ) from error
         if not isinstance(record, dict) or not isinstance(record.get("config"), dict):
             raise RunError(
                 f"{path / 'config.json'} does not describe a run: it has no settings under 'config'"
@@ -178,7 +186,8 @@ class RunFolder:
         """
         if not self.best_weights.is_file():
             raise RunError(
-                f"{self.path} has no checkpoint yet: {self.best_weights.name} is written after an epoch"
+                f"{self.path} has no checkpoint yet: {self.best_weights.name} is written after an epoch. "
+                "Let its training go on until then, or name another run."
             )
         return self.best_weights
 
@@ -216,7 +225,10 @@ class RunFolder:
             with self.samples_file.open("a", encoding="utf-8") as file:
                 file.write(text.rstrip("\n") + "\n")
         except OSError as error:
-            raise RunError(f"could not write {self.samples_file}: {error.strerror or error}") from error
+            raise RunError(
+                f"could not write {self.samples_file}: {error.strerror or error}. "
+                "Free some space, or make the folder writable."
+            ) from error
 
 
 def _check_same_settings(run: RunFolder, config: Mapping[str, object]) -> None:

@@ -8,14 +8,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from keras import layers
 from PIL import Image
 
 from captioning import efficientnet_lite as lite
 from captioning.encoder import resize
 from captioning.pth import MAGIC_NUMBER, PROTOCOL_VERSION, WeightsError, load_pth
 
-# Parameters with and without the classifier (1280 x 1000 + 1000), batch norm averages included.
-PARAMETERS = (4694024, 5470344, 6150168)
+# Parameters with the classifier (1280 x 1000 + 1000), where three of the four of each batch norm's channels
+# are folded away: the published networks have 4694024, 5470344 and 6150168.
+PARAMETERS = (4631008, 5388448, 6063032)
 
 # What the photographs of scikit-image show, as ImageNet classes.
 LABELS = {
@@ -59,6 +61,51 @@ def test_native_grids(variant, size, grid):
     assert model.count_params() == PARAMETERS[variant] - 1280 * 1000 - 1000
 
 
+@pytest.mark.parametrize(
+    ("name", "convolution", "norm", "layer"),
+    [
+        ("stem", "_conv_stem", "_bn0", layers.Conv2D(32, 3, 2, padding="same", use_bias=False)),
+        (
+            "block3_depthwise",
+            "_blocks.3._depthwise_conv",
+            "_blocks.3._bn1",
+            layers.DepthwiseConv2D(5, 2, padding="same", use_bias=False),
+        ),
+        (
+            "block2_project",
+            "_blocks.2._project_conv",
+            "_blocks.2._bn2",
+            layers.Conv2D(24, 1, padding="same", use_bias=False),
+        ),
+    ],
+)
+def test_folded_layers_equal_convolution_and_batch_norm(name, convolution, norm, layer):
+    """Layers of the published weights against a convolution and a batch norm of Keras, one after the other."""
+    path = weights_of(0)
+    tensors = load_pth(path)
+    folded = lite.efficientnet_lite(0, weights=path, image_size=64).get_layer(name)
+    inputs = np.random.default_rng(3).uniform(-1, 1, (2, 11, 7, folded.input.shape[-1])).astype("float32")
+
+    axes = (2, 3, 0, 1) if "depthwise" in name else (2, 3, 1, 0)
+    norm_layer = layers.BatchNormalization(epsilon=1e-3)
+    layer.build(inputs.shape)
+    layer.set_weights([tensors[f"{convolution}.weight"].transpose(axes)])
+    norm_layer.build((None, None, None, folded.output.shape[-1]))
+    parts = ("weight", "bias", "running_mean", "running_var")
+    norm_layer.set_weights([tensors[f"{norm}.{part}"] for part in parts])
+    expected = np.asarray(norm_layer(layer(inputs), training=False))
+    if not name.endswith("project"):
+        expected = expected.clip(0, 6)
+    assert expected.std() > 0.1
+    np.testing.assert_allclose(np.asarray(folded(inputs)), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_the_network_has_no_batch_norms():
+    kinds = {type(layer) for layer in lite.efficientnet_lite(0, image_size=64).layers}
+    assert layers.BatchNormalization not in kinds
+    assert layers.DepthwiseConv2D in kinds
+
+
 def test_preprocessing_is_that_of_the_published_weights():
     np.testing.assert_array_equal(lite.preprocess(np.array([0.0, 127.0, 255.0])), [-127 / 128, 0.0, 1.0])
 
@@ -77,6 +124,14 @@ def test_a_deeper_variants_weights_are_refused():
     """Lite 1 has all layers of Lite 0, and more: nothing is missing, something is left over."""
     with pytest.raises(WeightsError, match="unknown"):
         lite.load_weights(lite.efficientnet_lite(0, image_size=64), weights_of(1))
+
+
+def test_a_norm_that_does_not_fit_its_convolution_is_refused(monkeypatch):
+    tensors = load_pth(weights_of(0))
+    tensors["_bn0.weight"] = tensors["_bn0.weight"][:-1]
+    monkeypatch.setattr(lite, "load_pth", lambda path: tensors)
+    with pytest.raises(WeightsError, match="does not hold the weights of efficientnet_lite0"):
+        lite.load_weights(lite.efficientnet_lite(0, image_size=64), "some.pth")
 
 
 def test_a_missing_package_says_how_to_install_it(monkeypatch):

@@ -11,9 +11,11 @@ from keras import ops
 from captioning.config import CaptioningConfig
 from captioning.encoder import Encoder
 from captioning.model import Captioner
+from captioning.training import CaptionLoss
 from shared.cli import UserError
 from shared.runs import RunFolder
 from shared.text import Vocabulary
+from shared.train_step import TrainStep
 
 WORDS = ("a", "red", "dog", "cat", "runs")
 SIZE = 32
@@ -147,6 +149,68 @@ def test_an_unknown_name_lists_the_presets(tmp_path):
         Captioner.from_any(tmp_path)
 
 
-def test_weights_of_another_encoder_cannot_slip_in(tmp_path):
+def test_an_unknown_decoder_is_refused():
     with pytest.raises(ValueError, match="Unknown decoder"):
         make_captioner(decoder="late_atention")
+
+
+def test_a_folder_of_data_does_not_hide_the_preset_of_its_name(tmp_path, monkeypatch):
+    write_run(tmp_path / "presets" / "flickr9k", make_captioner())
+    monkeypatch.setattr("captioning.model.PRESETS", tmp_path / "presets")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "flickr9k").mkdir()
+    assert isinstance(Captioner.from_any("flickr9k"), Captioner)
+    (tmp_path / "flickr9k" / "config.json").write_text("{}")  # a run, if a damaged one
+    with pytest.raises(UserError, match="does not describe a run"):
+        Captioner.from_any("flickr9k")
+
+
+def test_a_caption_has_room_for_a_word_and_an_end(images):
+    with pytest.raises(UserError, match="max_length is at least 2, not 1"):
+        make_captioner().caption(images, max_length=1)
+
+
+@pytest.mark.parametrize("train_encoder", [True, False])
+def test_the_keras_file_says_whether_and_how_the_encoder_is_trained(train_encoder, tmp_path):
+    config = CaptioningConfig(
+        encoder="small_cnn", image_size=SIZE, units=6, num_heads=2, train_encoder=train_encoder
+    )
+    captioner = Captioner.from_settings(config, Vocabulary.build([WORDS]))
+    captioner.save(tmp_path / "captioner.keras")
+    loaded = keras.models.load_model(tmp_path / "captioner.keras")
+    for model in (captioner, loaded):
+        assert model.encoder.trainable == train_encoder
+        assert model.encoder.fixed_norms  # as the weights are those of ImageNet
+        assert bool(model.encoder.trainable_variables) == train_encoder
+    assert len(loaded.trainable_variables) == len(captioner.trainable_variables)
+
+
+@pytest.mark.parametrize("train_encoder", [True, False])
+def test_bfloat16_trains_and_captions_with_finite_numbers(train_encoder, images, tokens, tmp_path):
+    config = CaptioningConfig(
+        encoder="small_cnn",
+        encoder_weights="none",
+        image_size=SIZE,
+        units=6,
+        num_heads=2,
+        train_encoder=train_encoder,
+        mixed_bfloat16=True,
+    )
+    captioner = Captioner.from_settings(config, Vocabulary.build([WORDS]))
+    assert captioner.decoder.compute_dtype == "bfloat16"
+    assert captioner.encoder.backbone.layers[1].compute_dtype == ("bfloat16" if train_encoder else "float32")
+    assert {variable.dtype for variable in captioner.trainable_variables} == {"float32"}
+    step = TrainStep(captioner, keras.optimizers.AdamW(1e-3), CaptionLoss(0.1), clip_norm=1.0, average=0.9)
+    before = captioner.get_weights()
+    loss, norm = step({"images": images, "tokens": tokens})
+    assert np.isfinite([loss, norm]).all()
+    assert norm > 0
+    assert any((old != new).any() for old, new in zip(before, captioner.get_weights(), strict=True))
+    for captions in captioner.caption(images, num_beams=3, n_best=2, max_length=5):
+        assert all(np.isfinite(caption.log_prob) and caption.tokens for caption in captions)
+    captioner.save(tmp_path / "captioner.keras")
+    loaded = keras.models.load_model(tmp_path / "captioner.keras")
+    assert loaded.decoder.compute_dtype == "bfloat16"
+    np.testing.assert_allclose(
+        loaded({"images": images, "tokens": tokens}), captioner({"images": images, "tokens": tokens})
+    )

@@ -192,15 +192,15 @@ def test_plain_and_mirrored_features_that_miss_different_images_line_up(captione
     examples, images = examples_of(5), np.arange(5, dtype=np.float16)[:, None, None]
 
     def extract(examples, encoder, cache_dir, flip=False):
-        there = [0, 1, 3, 4] if flip else [0, 1, 2, 4]
+        there = [0, 3, 4] if flip else [0, 1, 2, 4]
         index = {examples[number].image_id: row for row, number in enumerate(there)}
         return SimpleNamespace(array=images[there] + (100 if flip else 0), index=index, problems=["bad"])
 
     monkeypatch.setattr("captioning.training.extract_features", extract)
     source = FeatureSource(captioner, examples, tmp_path, mirror=True)
-    assert source.examples == [examples[0], examples[1], examples[4]]
-    drawn = source.batch(np.array([0, 1, 2] * 9), np.random.default_rng(0))["features"].ravel().reshape(9, 3)
-    assert [set(column) for column in drawn.T] == [{0, 100}, {1, 101}, {4, 104}]
+    assert source.examples == [examples[0], examples[4]]
+    drawn = source.batch(np.array([0, 1] * 9), np.random.default_rng(0))["features"].ravel().reshape(9, 2)
+    assert [set(column) for column in drawn.T] == [{0, 100}, {4, 104}]
 
 
 def test_pixels_follow_the_examples_past_an_unreadable_image(captioner, tmp_path, capsys):
@@ -242,7 +242,7 @@ def test_only_matrices_decay(captioner):
 def test_a_new_run_keeps_the_words_of_its_training_captions(tmp_path):
     data = CaptionData("tiny", (*examples_of(3), Example("x", b"", ("a zebra",), "validation")))
     captioner = make_captioner(TINY, make_run(tmp_path / "run", TINY), data, resume=False)
-    assert {"dog", "cat", "sleeps"} <= set(captioner.vocabulary.tokens)
+    assert {"dog", "cat", "cats"} <= set(captioner.vocabulary.tokens)
     assert "zebra" not in captioner.vocabulary.tokens
     assert Vocabulary.load(tmp_path / "run" / "vocabulary.json") == captioner.vocabulary
     with pytest.raises(UserError, match=r"No word is 50 times.*--min-count"):
@@ -335,9 +335,11 @@ def test_a_run_on_cached_features_leaves_the_encoder_alone_and_goes_on(source_fi
     def run_parts(resume):
         train_captioner(config, parts, resume=resume, cache_dir=tmp_path / "cache")
 
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
+    with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Validation, "__call__", stop_in_epoch_two(Validation.__call__))
-        run_parts(resume=False)
+        with pytest.raises(KeyboardInterrupt):
+            run_parts(resume=False)
+    assert len(parts.read_history()) == 1
     run_parts(resume=True)
     assert [row["val_cider"] for row in parts.read_history()] == [
         row["val_cider"] for row in whole.read_history()

@@ -1,9 +1,10 @@
-"""Train, evaluate, predict, export, and go on after Ctrl-C: the scripts as subprocesses, on small pictures."""
+"""Train, evaluate, predict, export, and go on after Ctrl-C: the scripts as processes, on small pictures."""
 
 import csv
 import io
 import json
 import re
+import shlex
 import shutil
 from pathlib import Path
 
@@ -12,13 +13,17 @@ import numpy as np
 import pytest
 
 # A network as small as can be that still learns the squares, and in seconds.
-SMALL = "--encoder small_cnn --encoder-weights none --image-size 32 --units 16 --min-count 1 --max-length 9".split()
-TO_LEARN = (
-    "--train-encoder --batch-size 4 --epochs 40 --patience 40 --learning-rate 0.01 --warmup-steps 9 --no-mirror "
-    "--dropout 0 --input-dropout 0 --label-smoothing 0 --average-decay 0.5"
-).split()
+SMALL = shlex.split(
+    "--encoder small_cnn --encoder-weights none --image-size 32 --units 16 --min-count 1 --max-length 9"
+)
+TO_LEARN = shlex.split(
+    "--train-encoder --batch-size 4 --epochs 40 --patience 40 --learning-rate 0.01 --warmup-steps 9 "
+    "--no-mirror --dropout 0 --input-dropout 0 --label-smoothing 0 --average-decay 0.5"
+)
 # Everything that draws random numbers, so that an exact continuation has something to prove.
-TO_CONTINUE = "--train-encoder --batch-size 5 --epochs 2 --warmup-steps 3 --mirror --dropout 0.5 --input-dropout 0.3".split()
+TO_CONTINUE = shlex.split(
+    "--train-encoder --batch-size 5 --epochs 2 --warmup-steps 3 --mirror --dropout 0.5 --input-dropout 0.3"
+)
 
 # Runs the training script, and sends its own process the signal of Ctrl-C in the middle of an epoch.
 INTERRUPTED = """
@@ -71,7 +76,7 @@ def pictures_of(squares) -> list[Path]:
 
 
 def assert_right(captions: dict[str, str], squares) -> None:
-    """Three of four at least: another machine rounds otherwise, and so ends the training a little otherwise."""
+    """Three of four at least: a machine that rounds otherwise trains a little otherwise."""
     wanted = {name: caption.lower().rstrip(".") for name, caption in squares.captions.items()}
     assert captions.keys() == wanted.keys()
     right = [captions[name] == caption for name, caption in wanted.items()]
@@ -165,7 +170,7 @@ def test_the_export_needs_tensorflow_alone(exported, squares, python, tmp_path):
 
 
 def test_frozen_encoder_then_fine_tuning(squares, script, tmp_path):
-    """Cached features, also of mirrored pictures; then the encoder is trained too, from that run's weights."""
+    """Cached features, mirrored ones too; then the encoder is trained as well, from that run's weights."""
     frozen, tuned, cache = tmp_path / "frozen", tmp_path / "tuned", tmp_path / "cache"
     data = ["--data", squares.file, *SMALL, "--batch-size", 4, "--epochs", 1]
     script("train", *data, "--out", frozen, "--cache", cache, "--mirror")

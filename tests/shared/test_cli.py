@@ -84,7 +84,7 @@ def test_help_shows_defaults_once(capsys):
         "--cell {lstm,gru} recurrent cell (default: lstm)",
         "--mirror, --no-mirror mirror images (default: on) --quiet",
         "say less (default: off) --patience PATIENCE epochs to wait (default: none)",
-        "folder (default: features) --prompt PROMPT text to begin with (default: '')",
+        "folder (default: features) --prompt PROMPT text to begin with (default: none)",
     ):
         assert line in text
 

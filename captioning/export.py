@@ -8,7 +8,7 @@ import json
 from functools import partial
 from pathlib import Path
 
-from captioning.predict import LENGTH_PENALTY_HELP
+from captioning.predict import LENGTH_PENALTY_HELP, SEARCH_DEFAULTS
 from shared.cli import UserError, finite_number, run_script, whole_number
 from shared.quiet import import_tensorflow_quietly
 
@@ -20,16 +20,26 @@ def parse_arguments(argv=None) -> argparse.Namespace:
         "of the search become part of it.",
     )
     parser.add_argument("--model", default="flickr8k", help="preset or run folder (default: %(default)s)")
-    parser.add_argument("--out", type=Path, required=True, help="folder to write")
-    parser.add_argument("--num-beams", type=int, default=3, help="beams of the search (default: %(default)s)")
-    parser.add_argument("--n-best", type=int, default=1, help="captions an image (default: %(default)s)")
-    parser.add_argument(
-        "--length-penalty", type=float, default=0.8, help="exponent of the length (default: %(default)s)"
-    )
-    parser.add_argument("--max-length", type=int, default=30, help="longest caption (default: %(default)s)")
+    parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="folder to make")
+    for name, kind, text in (
+        ("num_beams", whole_number, "captions that the search follows at once"),
+        ("n_best", whole_number, "captions of each image"),
+        ("length_penalty", finite_number, LENGTH_PENALTY_HELP),
+        ("max_length", partial(whole_number, least=2), "longest caption, in words"),
+    ):
+        parser.add_argument(
+            "--" + name.replace("_", "-"),
+            type=kind,
+            default=SEARCH_DEFAULTS[name],
+            metavar="X" if kind is finite_number else "N",
+            help=f"{text} (default: %(default)s)",
+        )
     arguments = parser.parse_args(argv)
-    if not 1 <= arguments.n_best <= arguments.num_beams:
-        parser.error(f"--n-best {arguments.n_best} must lie between 1 and --num-beams {arguments.num_beams}")
+    if arguments.n_best > arguments.num_beams:
+        parser.error(
+            f"--num-beams {arguments.num_beams} finds {arguments.num_beams} captions an image; "
+            f"for --n-best {arguments.n_best}, give at least as many beams"
+        )
     return arguments
 
 

@@ -1,0 +1,5 @@
+"""Image captioning: a CNN encoder and a recurrent decoder describe photographs.
+
+The public names live in their modules, so that a script that only parses its command line imports neither Keras nor
+TensorFlow: `captioning.model.Captioner`, `captioning.images.load_image`, `captioning.data.load_examples`.
+"""

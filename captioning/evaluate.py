@@ -34,7 +34,10 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
         help="a Flickr8k folder, a .json, .jsonl or .csv file of captions, tfds:NAME, or shapes",
     )
     parser.add_argument(
-        "--images", type=Path, metavar="FOLDER", help="folder of the images, where it is not beside the captions"
+        "--images",
+        type=Path,
+        metavar="FOLDER",
+        help="folder of the images, where it is not beside the captions",
     )
     parser.add_argument(
         "--split", default="validation", help="train, validation or test (default: %(default)s)"
@@ -43,8 +46,8 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
         "--tokenizer",
         choices=("auto", "ptb", "words"),
         default="auto",
-        help="how captions are cut into words: ptb, the official way, which needs Java; words, our own; auto, "
-        "ptb where Java is present (default: %(default)s)",
+        help="how captions are cut into words: ptb, the official way, which needs Java; words, our own; "
+        "auto, ptb where Java is present (default: %(default)s)",
     )
     parser.add_argument(
         "--meteor",

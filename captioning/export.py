@@ -16,8 +16,8 @@ from shared.quiet import import_tensorflow_quietly
 def parse_arguments(argv=None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m captioning.export",
-        description="Write a SavedModel that takes image files and returns captions, and check it. The options "
-        "of the search become part of it.",
+        description="Write a SavedModel that takes image files and returns captions, and check it. The "
+        "options of the search become part of it.",
     )
     parser.add_argument("--model", default="flickr8k", help="preset or run folder (default: %(default)s)")
     parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="folder to make")

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 SEARCH_DEFAULTS = {"n_best": 1, "num_beams": 3, "length_penalty": 0.8, "max_length": 30}
 # Photographs in the wheel of scikit-image, free to use.
-SAMPLES = ("astronaut.png", "chelsea.png", "coffee.png", "rocket.jpg")
+SAMPLES = ("camera.png", "motorcycle_left.png", "astronaut.png", "chelsea.png")
 BATCHES_AHEAD = 2
 LENGTH_PENALTY_HELP = (
     "captions are ranked by log-probability / length ** X; 0 favours short ones, more favours longer ones"
@@ -124,7 +124,11 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
         help="preset, run folder of captioning.train or folder of captioning.export (default: %(default)s)",
     )
     for name, kind, text in (
-        ("num_beams", whole_number, "captions that the search follows at once; 1: the likeliest word each time"),
+        (
+            "num_beams",
+            whole_number,
+            "captions followed at once by the search; 1: just the likeliest word",
+        ),
         ("length_penalty", finite_number, LENGTH_PENALTY_HELP),
         ("max_length", _length, "longest caption, in words"),
     ):
@@ -160,7 +164,9 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
         help="image files, folders of images, quoted patterns, or - for paths on standard input, one a line",
     )
     add_model_arguments(parser)
-    parser.add_argument("--n-best", type=whole_number, metavar="N", help="captions of each image (default: 1)")
+    parser.add_argument(
+        "--n-best", type=whole_number, metavar="N", help="captions of each image (default: 1)"
+    )
     parser.add_argument("--format", choices=tuple(FORMATS), default="text", help="default: %(default)s")
     parser.add_argument(
         "--output", type=Path, metavar="FILE", help="file to write (default: standard output)"

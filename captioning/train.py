@@ -18,8 +18,8 @@ def parse_arguments(argv=None) -> tuple[argparse.Namespace, CaptioningConfig]:
         prog="python -m captioning.train",
         description="Train an image captioner. Without --data it learns rendered shapes from nothing, with "
         "settings of their own (captioning.config.recipe); the defaults below are those for photographs.",
-        epilog="Ctrl-C saves and stops; the same --out with --resume goes on. Exit status: 0; 2 if the run could "
-        "not be done; 130 after Ctrl-C.",
+        epilog="Ctrl-C saves and stops; the same --out with --resume goes on. Exit status: 0; 2 if the run "
+        "could not be done; 130 after Ctrl-C.",
     )
     add_config_arguments(parser, CaptioningConfig)
     parser.add_argument("--out", type=Path, help="run folder (default: runs/ and the name of the data)")

@@ -149,8 +149,8 @@ def _usable(data: CaptionData, split: str) -> list:
     examples = [example for example in data.split(split) if example.captions]
     if not examples:
         raise UserError(
-            f"{data.name} has no {split} split: its images are in {', '.join(data.splits)}. Training needs some "
-            "in train and some in validation; name them in the source's column or lists of splits."
+            f"{data.name} has no {split} split: its images are in {', '.join(data.splits)}. Training needs "
+            "some in train and some in validation; name them in the source's column or lists of splits."
         )
     return examples
 

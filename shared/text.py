@@ -218,7 +218,7 @@ def _read_document(path: str | Path) -> dict:
         document = json.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise VocabularyError(
-            f"Cannot read the vocabulary {path}: {error.strerror}. A model needs the file it was trained with."
+            f"Cannot read the vocabulary {path}: {error.strerror}. A model needs the one it was trained with."
         ) from error
     except ValueError as error:
         raise VocabularyError(f"The vocabulary {path} is not JSON text: {error}.") from error

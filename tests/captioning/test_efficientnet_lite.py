@@ -15,8 +15,8 @@ from captioning import efficientnet_lite as lite
 from captioning.encoder import resize
 from captioning.pth import MAGIC_NUMBER, PROTOCOL_VERSION, WeightsError, load_pth
 
-# Parameters with the classifier (1280 x 1000 + 1000): 4694024, 5470344 and 6150168 of the published weights, less
-# three of the four that each channel of a batch norm has there; the fourth is now the bias.
+# Parameters with the classifier (1280 x 1000 + 1000): 4694024, 5470344 and 6150168 of the published weights,
+# less three of the four that each channel of a batch norm has there; the fourth is now the bias.
 PARAMETERS = (4631000, 5389848, 6063024)
 
 # What the photographs of scikit-image show, as ImageNet classes.

@@ -1,0 +1,219 @@
+"""What a user gets for bad input: one line that says what is wrong, and an exit status; never a traceback."""
+
+import io
+import json
+import shutil
+import struct
+import subprocess
+import sys
+import zlib
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+from captioning import data, evaluate, export, predict, train
+from captioning.config import CaptioningConfig
+from captioning.model import Captioner
+from shared.cli import run_script
+from shared.runs import RunFolder
+from shared.text import Vocabulary
+
+WORDS = ("a", "red", "dog", "runs")
+SMALL = "--encoder small_cnn --encoder-weights none --image-size 24 --units 8 --min-count 1 --epochs 1"
+
+
+def png_header(width, height):
+    def chunk(kind, content):
+        return (
+            struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+        )
+
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(b"\0" * 99)) + chunk(b"IEND", b"")
+
+
+def make_pictures(folder):
+    pixels = np.random.default_rng(5).integers(0, 256, (50, 70, 3), dtype=np.uint8)
+    jpeg = io.BytesIO()
+    Image.fromarray(pixels).save(jpeg, "JPEG")
+    (folder / "good.jpg").write_bytes(jpeg.getvalue())
+    (folder / "truncated.jpg").write_bytes(jpeg.getvalue()[:900])
+    (folder / "text.jpg").write_text("This is no picture.")
+    (folder / "zero.jpg").touch()
+    (folder / "huge.png").write_bytes(png_header(50_000, 50_000))
+
+
+def make_captions(folder):
+    good = {"image": "good.jpg", "caption": "a red dog runs"}
+    tables = {
+        "fine": [{**good, "split": "train"}, {**good, "image": "./good.jpg", "split": "validation"}],
+        "training": [{**good, "split": "train"}],
+        "absent": [{**good, "image": "absent.jpg", "split": "train"}],
+        "columns": [{"image": "good.jpg", "text": "a red dog runs"}],
+        "unreadable": [{**good, "image": "text.jpg", "split": "validation"}],
+    }
+    for name, rows in tables.items():
+        (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (folder / "columns.csv").write_text("image,text\ngood.jpg,a red dog runs\n")
+
+
+def make_runs(folder):
+    """A run as it should be (with untrained weights), and damaged ones."""
+    config = CaptioningConfig(encoder="small_cnn", encoder_weights="none", image_size=24, units=8)
+    run = RunFolder.create(folder / "run", vars(config), "captioning")
+    Vocabulary.build([WORDS]).save(run.vocabulary_file)
+    keras.utils.set_random_seed(3)
+    Captioner.from_settings(config, Vocabulary.load(run.vocabulary_file)).save_weights(run.best_weights)
+    damaged = {
+        name: shutil.copytree(run.path, folder / name) for name in ("young", "edited", "other", "torn")
+    }
+    (damaged["young"] / "best.weights.h5").unlink()
+    words = (damaged["edited"] / "vocabulary.json").read_text()
+    (damaged["edited"] / "vocabulary.json").write_text(words.replace('"dog"', '"cat"'))
+    Vocabulary.build([WORDS, ["cat"]]).save(damaged["other"] / "vocabulary.json")
+    (damaged["torn"] / "best.weights.h5").write_bytes(run.best_weights.read_bytes()[:5000])
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("bad")
+    make_pictures(folder)
+    make_captions(folder)
+    make_runs(folder)
+    for name in ("empty", "full"):
+        (folder / name).mkdir()
+    for name in ("file", "weights.h5", "full/notes.txt"):
+        (folder / name).write_text("something")
+    return folder
+
+
+TRAIN = f"{SMALL} --data fine.jsonl --out new --cache cache"
+
+# Script, arguments (file names are those of `place`), what the error must say.
+REFUSED = [
+    (predict, "empty --model run", "no images in this folder. Expected files named"),
+    (predict, "*.xyz --model run", "no image matches this pattern"),
+    (predict, "good.jpg --model flickr9k", "no model 'flickr9k'. Expected a preset"),
+    (predict, "good.jpg --model empty", "no config.json. Name a folder"),
+    (predict, "good.jpg --model file", "it is a file. Name a folder"),
+    (predict, "good.jpg --model young", "no checkpoint yet"),
+    (predict, "good.jpg --model edited", "was changed after it was written"),
+    (predict, "good.jpg --model other", "not of one run with the 9 tokens of vocabulary.json"),
+    (predict, "good.jpg --model torn", "is damaged, or not of one run"),
+    (predict, "good.jpg --model run --output file/captions.txt", "Cannot write file/captions.txt"),
+    (predict, "good.jpg --model run --output good.jpg", "is one of the images"),
+    (predict, "good.jpg --num-beams 0", "expected a whole number of at least 1, got '0'"),
+    (predict, "good.jpg --max-length 1", "expected a whole number of at least 2, got '1'"),
+    (predict, "good.jpg --length-penalty nan", "expected 0 or a number above, got 'nan'"),
+    (predict, "good.jpg --num-beams 3 --n-best 5", "--num-beams 3 finds 3 captions an image; for --n-best 5"),
+    (evaluate, "--model young --data training.jsonl --split train --out scores", "no checkpoint yet"),
+    (evaluate, "--model run --data columns.csv --out scores", "must name the columns image, caption"),
+    (evaluate, "--model run --data nothing.csv --out scores", "no such file or folder. Expected a Flickr8k"),
+    (evaluate, "--model run --data training.jsonl --split test --out scores", "Name another --split"),
+    (evaluate, "--model run --data unreadable.jsonl --out scores", "None of the images could be read"),
+    (evaluate, "--model run --data training.jsonl --out file/scores", "Name another --out"),
+    (export, "--model young --out exported", "no checkpoint yet"),
+    (export, "--model other --out exported", "not of one run with the 9 tokens"),
+    (export, "--model run --out file/exported", "Name another folder with --out"),
+    (export, "--model run --out full", "exists already"),
+    (export, "--model run --out exported --num-beams 0", "expected a whole number of at least 1"),
+    (export, "--model run --out exported --length-penalty=-1", "expected 0 or a number above"),
+    (export, "--model run --out exported --n-best 4", "for --n-best 4, give at least as many beams"),
+    (data, "columns.csv", "must name the columns image, caption and perhaps split; it names image, text"),
+    (data, "columns.jsonl", "column caption is missing or empty"),
+    (data, "absent.jsonl", "image absent.jpg is absent from"),
+    (data, "text.jpg", "unknown kind of captions file"),
+    (data, "fine.jsonl --json file/report.json", "Cannot write file/report.json"),
+    (data, "fine.jsonl --min-count 0", "expected a whole number of at least 1"),
+    (train, f"{TRAIN} --data columns.csv", "must name the columns"),
+    (train, f"{TRAIN} --data training.jsonl", "has no validation split: its images are in train"),
+    (train, f"{TRAIN} --data absent.jsonl", "image absent.jpg is absent"),
+    (train, f"{TRAIN} --encoder resnet5", "no encoder 'resnet5'. Did you mean ResNet50"),
+    (train, f"{TRAIN} --encoder-weights weights.h5", "does not hold the weights of small_cnn"),
+    (train, f"{TRAIN} --encoder-weights run/best.weights.h5", "does not hold the weights of small_cnn"),
+    (train, f"{TRAIN} --encoder-weights nothing.h5", "no weights file nothing.h5"),
+    (train, f"{TRAIN} --batch-size 0", "--batch-size must be at least 1, not 0"),
+    (train, f"{TRAIN} --units 9", "--units 9 must be a multiple of --num-heads 8"),
+    (train, f"{TRAIN} --init-from flickr9k", "no model 'flickr9k'"),
+    (train, f"{TRAIN} --init-from run --units 16", "train with --units 8"),
+    (train, f"{TRAIN} --cache file/cache", "cannot be kept in file/cache"),
+    (train, f"{TRAIN} --images nothing", "no such folder of images"),
+    (train, f"{TRAIN} --out file/run", "Choose another folder, where you may write"),
+    (train, f"{TRAIN} --out file", "is a file; a run needs a folder"),
+    (train, f"{TRAIN} --out run", "already holds a run; continue it with --resume"),
+    (train, f"{TRAIN} --out full", "holds files that are not of a run"),
+    (train, "--out nothing --resume", "nothing of that name exists"),
+    (train, "--out young --resume", "start the run without --resume"),
+    (train, "--out run --resume --units 16", "started with other settings (units: 8 -> 16)"),
+]
+
+
+def run_in(place, monkeypatch, capsys, script, arguments) -> tuple[int, str, str]:
+    monkeypatch.chdir(place)
+    try:
+        status = run_script(script.main, arguments.split())
+    except SystemExit as exit_:  # as argparse ends a program
+        status = exit_.code
+    told = capsys.readouterr()
+    return status, told.out, told.err
+
+
+def content_of(place) -> dict[str, bytes]:
+    new = {"cache", "new", "scores", "exported"}
+    files = (path for path in place.rglob("*") if path.is_file())
+    return {str(file): file.read_bytes() for file in files if file.relative_to(place).parts[0] not in new}
+
+
+@pytest.mark.parametrize(("script", "arguments", "expected"), REFUSED)
+def test_refused_in_one_line(place, monkeypatch, capsys, script, arguments, expected):
+    before = content_of(place)
+    status, _, told = run_in(place, monkeypatch, capsys, script, arguments)
+    lines = told.strip().splitlines()
+    errors = [line for line in lines if "error: " in line and not line.startswith("text.jpg: ")]
+    assert status == 2, told
+    assert errors == lines[-1:], told
+    assert expected in errors[0]
+    assert content_of(place) == before
+    shutil.rmtree(place / "new", ignore_errors=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("absent.jpg", "no such file"),
+        ("truncated.jpg", "damaged or truncated"),
+        ("text.jpg", "not an image, or not of a format that can be read (JPEG,"),
+        ("zero.jpg", "the file is empty (0 bytes)"),
+        ("huge.png", "too large: at most 100,000,000 pixels are accepted"),
+    ],
+)
+def test_a_bad_picture_alone_fails(place, monkeypatch, capsys, name, expected):
+    arguments = f"{name} good.jpg --model run --format jsonl --max-length 4"
+    status, out, told = run_in(place, monkeypatch, capsys, predict, arguments)
+    bad, good = map(json.loads, out.splitlines())
+    assert (status, told) == (1, "")
+    assert bad["image"] == name
+    assert expected in bad["error"]
+    assert good["caption"]
+
+
+def test_a_batch_larger_than_the_data_is_all_of_them(place, monkeypatch, capsys):
+    status, out, told = run_in(place, monkeypatch, capsys, train, f"{TRAIN} --out large --batch-size 99")
+    assert status == 0, told
+    assert "Kept in large." in out
+
+
+@pytest.mark.parametrize("name", ["train", "evaluate", "predict", "export", "data"])
+def test_an_unknown_option_is_answered_before_tensorflow_is_imported(name):
+    program = (
+        f"import sys; from captioning.{name} import main\n"
+        "try: main(['--colour'])\n"
+        "finally: print({'tensorflow', 'keras'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stdout == "set()\n"
+    assert "error: " in done.stderr

@@ -1,6 +1,7 @@
 """The captioner: an encoder, a decoder and their vocabulary in one Keras model that captions pixels."""
 
 import math
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -166,12 +167,15 @@ class Captioner(keras.Model):
         vocabulary = Vocabulary.load(run.vocabulary_file)
         captioner = cls.from_settings(CaptioningConfig.from_run(run), vocabulary)
         try:
-            captioner.load_weights(weights)
+            with warnings.catch_warnings():
+                # Of weights that do not fit, Keras warns layer by layer before it raises its error.
+                warnings.filterwarnings("ignore", "Skipping nested container", UserWarning)
+                captioner.load_weights(weights)
         except (ValueError, OSError, KeyError) as error:
             raise UserError(
-                f"{weights} is damaged, or not of one run with the {len(vocabulary)} tokens of "
-                f"{run.vocabulary_file.name} and with config.json beside it "
-                f"({str(error).strip().partition(chr(10))[0]}). Copy the run folder again, whole."
+                f"{weights} does not fit the {len(vocabulary)} tokens of {run.vocabulary_file.name} and the "
+                f"config.json beside it, or is damaged ({str(error).strip().partition(chr(10))[0]}). "
+                "Expected the files of one run; copy the run folder again, whole."
             ) from error
         return captioner
 

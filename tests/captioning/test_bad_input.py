@@ -21,6 +21,7 @@ from shared.cli import run_script
 from shared.runs import RunFolder
 from shared.text import Vocabulary
 
+ROOT = Path(__file__).parents[2]
 WORDS = ("a", "red", "dog", "runs")
 SMALL = "--encoder small_cnn --encoder-weights none --image-size 24 --units 8 --min-count 1 --epochs 1"
 
@@ -101,8 +102,8 @@ REFUSED = [
     (predict, "good.jpg --model file", "it is a file. Name a folder"),
     (predict, "good.jpg --model young", "no checkpoint yet"),
     (predict, "good.jpg --model edited", "was changed after it was written"),
-    (predict, "good.jpg --model other", "not of one run with the 9 tokens of vocabulary.json"),
-    (predict, "good.jpg --model torn", "is damaged, or not of one run"),
+    (predict, "good.jpg --model other", "does not fit the 9 tokens of vocabulary.json"),
+    (predict, "good.jpg --model torn", "or is damaged (Unable to"),
     (predict, "good.jpg --model run --output file/captions.txt", "Cannot write file/captions.txt"),
     (predict, "good.jpg --model run --output good.jpg", "is one of the images"),
     (predict, "good.jpg --num-beams 0", "expected a whole number of at least 1, got '0'"),
@@ -116,7 +117,7 @@ REFUSED = [
     (evaluate, "--model run --data unreadable.jsonl --out scores", "None of the images could be read"),
     (evaluate, "--model run --data training.jsonl --out file/scores", "Name another --out"),
     (export, "--model young --out exported", "no checkpoint yet"),
-    (export, "--model other --out exported", "not of one run with the 9 tokens"),
+    (export, "--model other --out exported", "does not fit the 9 tokens"),
     (export, "--model run --out file/exported", "Name another folder with --out"),
     (export, "--model run --out full", "exists already"),
     (export, "--model run --out exported --num-beams 0", "expected a whole number of at least 1"),
@@ -213,7 +214,9 @@ def test_an_unknown_option_is_answered_before_tensorflow_is_imported(name):
         "try: main(['--colour'])\n"
         "finally: print({'tensorflow', 'keras'} & set(sys.modules))"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 2
     assert done.stdout == "set()\n"
     assert "error: " in done.stderr

@@ -248,7 +248,7 @@ def test_script_writes_and_prints(world, capsys):
     }
     output = capsys.readouterr()
     assert output.out.startswith(
-        "toy validation, 3 images, tokenizer words, beam 5, length penalty 1, pycocoevalcap 1."
+        "toy validation, 3 images, tokenizer words, beam 5, length penalty 0.8, pycocoevalcap 1."
     )
     assert f"BLEU-4 {expected['BLEU-4']:.4f}" in output.out
     assert output.out.count("\n") == 1

@@ -1,0 +1,137 @@
+"""How long a caption takes from the command line, and what the search costs next to the encoder.
+
+    python -m benchmarks.captioning
+
+The first number is the wall time of `python -m captioning.predict` on one photograph, imports included. The
+second compares two sides on the same photographs, in turn: captioning them by beam search, and the bare
+encoder behind the same reading and resizing.
+"""
+
+import argparse
+import itertools
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from benchmarks.machine import describe_machine
+from captioning.images import find_images, load_image
+from captioning.predict import caption_images, load_captioner, sample_images, search_options
+from shared.cli import UserError, run_script, whole_number
+
+# Longer sides in pixels of the photographs that are made of the samples: from thumbnails to a phone's screen.
+SIZES = (160, 240, 320, 400, 500, 640, 800, 1024, 1280, 1600)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.captioning", description=__doc__.split("\n")[0]
+    )
+    parser.add_argument("--model", default="flickr8k", help="preset or run folder (default: %(default)s)")
+    parser.add_argument("--images", metavar="FOLDER", help="photographs (default: samples at many sizes)")
+    parser.add_argument("--count", type=whole_number, default=1000, help="photographs (default: %(default)s)")
+    parser.add_argument("--num-beams", type=whole_number, default=3, help="(default: %(default)s)")
+    parser.add_argument("--batch-size", type=whole_number, default=16, help="(default: %(default)s)")
+    parser.add_argument("--rounds", type=whole_number, default=2, help="turns a side (default: %(default)s)")
+    parser.add_argument("--calls", type=whole_number, default=5, help="of the script (default: %(default)s)")
+    arguments = parser.parse_args(argv)
+    print(describe_machine())
+    with tempfile.TemporaryDirectory() as folder:
+        paths = find_images([arguments.images]) if arguments.images else make_photographs(Path(folder))
+        _print_script(arguments, paths[0])
+        _print_rates(arguments, list(itertools.islice(itertools.cycle(paths), arguments.count)))
+    return 0
+
+
+def make_photographs(folder: Path) -> list[Path]:
+    """The sample photographs as JPEG files of all `SIZES`."""
+    paths = []
+    for sample in sample_images():
+        image = Image.fromarray(load_image(sample))
+        for size in SIZES:
+            scale = size / max(image.size)
+            paths.append(folder / f"{sample.stem}-{size}.jpg")
+            resized = image.resize((round(image.width * scale), round(image.height * scale)))
+            resized.save(paths[-1], quality=85)
+    return paths
+
+
+def _print_script(arguments, photograph: Path) -> None:
+    """Wall time of the script on one photograph, after a call that warms the disk's cache."""
+    command = [sys.executable, "-m", "captioning.predict", str(photograph), "--model", arguments.model]
+    times = []
+    for _ in range(1 + arguments.calls):
+        began = time.perf_counter()
+        ran = subprocess.run(command, stdout=subprocess.DEVNULL)
+        times.append(time.perf_counter() - began)
+        if ran.returncode:
+            raise UserError("The script captioning.predict failed; what it says is above.")
+    times = sorted(times[1:])
+    print(
+        f"one photograph from the command line: {statistics.median(times):.2f} s (median of {len(times)}, ",
+        end="",
+    )
+    print(f"{times[0]:.2f} to {times[-1]:.2f})", flush=True)
+
+
+def _print_rates(arguments, paths: list[Path]) -> None:
+    captioner = load_captioner(arguments.model)
+    if not hasattr(captioner, "encoder"):
+        raise UserError(
+            f"{arguments.model} is an exported SavedModel. Name the run folder or preset it is of."
+        )
+    options = search_options(captioner, arguments)
+    sides = {
+        f"captions by beam {arguments.num_beams}": partial(_rate, captioner, arguments.batch_size, options),
+        "bare encoder": partial(_rate, BareEncoder(captioner.encoder), arguments.batch_size, {}),
+    }
+    for rate in sides.values():
+        rate(paths[: arguments.batch_size])  # builds the graphs
+    rates = {name: [] for name in sides}
+    for _ in range(arguments.rounds):
+        for name, rate in sides.items():
+            rates[name].append(rate(paths))
+            print(f"  {name}: {rates[name][-1]:.1f} images/s", flush=True)
+    medians = {name: statistics.median(found) for name, found in rates.items()}
+    for name, median in medians.items():
+        print(f"{name}: {median:.1f} images/s (median of {arguments.rounds}, {len(paths)} photographs)")
+    captions, encoder = medians.values()
+    print(f"rate of captions / rate of the bare encoder: {captions / encoder:.2f}")
+
+
+def _rate(captioner, batch_size: int, options: dict, paths: list[Path]) -> float:
+    """Photographs a second, read from their files."""
+    items = [(path, partial(load_image, path)) for path in paths]
+    began = time.perf_counter()
+    results = list(caption_images(captioner, items, batch_size=batch_size, **options))
+    seconds = time.perf_counter() - began
+    failed = [f"{result.key}: {result.error}" for result in results if result.error]
+    if failed:
+        raise UserError(f"{len(failed)} photographs cannot be read. The first: {failed[0]}")
+    return len(paths) / seconds
+
+
+class BareEncoder:
+    """Stands in for a captioner, and gives nothing for captions: the encoder alone does its work."""
+
+    def __init__(self, encoder):
+        import tensorflow as tf
+
+        signature = [tf.TensorSpec((None, None, None, 3), tf.uint8)]
+        self.prepare = encoder.prepare
+        self._encode = tf.function(encoder, input_signature=signature, autograph=False)
+
+    def caption(self, images: np.ndarray) -> list[None]:
+        """One `None` for each image, once its features are there."""
+        return [None] * len(self._encode(images).numpy())
+
+
+if __name__ == "__main__":
+    raise SystemExit(run_script(main))

@@ -23,6 +23,7 @@ _LEAST = {
     "warmup_steps": 0,
     "patience": 1,
     "validation_beams": 1,
+    "no_repeat_ngram": 0,
     "seed": 0,
 }
 
@@ -66,6 +67,7 @@ class CaptioningConfig:
     average_decay: float = _option(0.998, "decay of the weight average that is evaluated and kept")
     patience: int = _option(4, "epochs without a better validation CIDEr before the run stops")
     validation_beams: int = _option(3, "beams with which validation images are captioned")
+    no_repeat_ngram: int = _option(3, "captions repeat no run of words of this length; 0: they may")
     mixed_bfloat16: bool = _option(False, "bfloat16 products in the decoder; weights stay float32")
     seed: int = _option(1, "seed of weights, dropout and data order")
 
@@ -132,4 +134,5 @@ def recipe(data: str) -> CaptioningConfig:
         mirror=False,
         average_decay=0.99,
         validation_beams=1,
+        no_repeat_ngram=0,  # "a small red circle above a small red square" is right
     )

@@ -53,6 +53,9 @@ class Captioner(keras.Model):
         encoder: a `captioning.encoder.Encoder`.
         decoder: `"late_attention"`, `"soft_attention"` or `"show_and_tell"` (see `captioning.decoders`).
         units, cell, depth, num_heads, dropout, input_dropout: settings of the decoder.
+        no_repeat_ngram: captions repeat no run of words of this length, unless a search says otherwise; 0:
+            they
+            may.
 
     Call arguments:
         inputs: a dict of `tokens`, `(images, captions, time)` or `(images, time)` int, each row beginning
@@ -83,6 +86,7 @@ class Captioner(keras.Model):
         num_heads: int = 8,
         dropout: float = 0.5,
         input_dropout: float = 0.3,
+        no_repeat_ngram: int = 0,
         name: str = "captioner",
         **kwargs,
     ):
@@ -90,8 +94,8 @@ class Captioner(keras.Model):
         if decoder not in DECODERS:
             raise ValueError(f"Unknown decoder {decoder!r}. Expected one of {', '.join(DECODERS)}.")
         self.vocabulary = vocabulary if isinstance(vocabulary, Vocabulary) else Vocabulary(vocabulary)
+        self.decoder_name, self.no_repeat_ngram = decoder, no_repeat_ngram
         self.settings = {
-            "decoder": decoder,
             "units": units,
             "cell": cell,
             "depth": depth,
@@ -102,7 +106,7 @@ class Captioner(keras.Model):
         self.encoder = encoder
         self.decoder = DECODERS[decoder](
             len(self.vocabulary),
-            **{name: value for name, value in self.settings.items() if name != "decoder"},
+            **self.settings,
             dtype=self.dtype_policy,
             name="decoder",
         )
@@ -120,6 +124,8 @@ class Captioner(keras.Model):
         return {
             **super().get_config(),
             **self.settings,
+            "decoder": self.decoder_name,
+            "no_repeat_ngram": self.no_repeat_ngram,
             "vocabulary": list(self.vocabulary.tokens),
             "encoder": keras.saving.serialize_keras_object(self.encoder),
         }
@@ -157,6 +163,7 @@ class Captioner(keras.Model):
             num_heads=config.num_heads,
             dropout=config.dropout,
             input_dropout=config.input_dropout,
+            no_repeat_ngram=config.no_repeat_ngram,
             dtype=policy,
         )
 
@@ -219,13 +226,15 @@ class Captioner(keras.Model):
         return self.encoder.prepare(image)
 
     def search(
-        self, features, *, num_beams=3, n_best=1, length_penalty=0.8, max_length=30, no_repeat_ngram=3
+        self, features, *, num_beams=3, n_best=1, length_penalty=0.8, max_length=30, no_repeat_ngram=None
     ) -> Decoded:
         """Beam search over grid features, in the graph.
 
         Args:
             features: `(images, cells, channels)`.
-            num_beams, n_best, length_penalty, max_length, no_repeat_ngram: see `shared.decoding.beam_search`.
+            num_beams, n_best, length_penalty, max_length, no_repeat_ngram: see `shared.decoding.beam_search`;
+                the
+                last is by default that of the captioner.
 
         Returns:
             `shared.decoding.Decoded`, tokens `(images, n_best, max_length)`.
@@ -248,7 +257,7 @@ class Captioner(keras.Model):
             num_beams=num_beams,
             length_penalty=length_penalty,
             min_length=SHORTEST,
-            no_repeat_ngram=no_repeat_ngram,
+            no_repeat_ngram=self.no_repeat_ngram if no_repeat_ngram is None else no_repeat_ngram,
             banned_tokens=(Vocabulary.PAD, Vocabulary.START, Vocabulary.UNK),
             n_best=n_best,
         )

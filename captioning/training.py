@@ -132,7 +132,8 @@ def _copy_weights(start, captioner, name):
 
 def _sizes(captioner) -> dict[str, object]:
     """The options that decide on the shapes of a captioner's weights."""
-    settings = {name: captioner.settings[name] for name in ("decoder", "cell", "units", "depth", "num_heads")}
+    settings = {name: captioner.settings[name] for name in ("cell", "units", "depth", "num_heads")}
+    settings["decoder"] = captioner.decoder_name
     options = {"encoder": captioner.encoder.architecture, **settings}
     return {f"--{name.replace('_', '-')}": value for name, value in options.items()}
 

@@ -129,7 +129,7 @@ def test_a_run_without_checkpoint_is_refused(tmp_path):
 def test_a_vocabulary_that_does_not_fit_the_weights_is_refused(tmp_path):
     run = write_run(tmp_path / "run", make_captioner())
     Vocabulary.build([(*WORDS, "one", "more")]).save(run.vocabulary_file)
-    with pytest.raises(UserError, match="not of one run with the 11 tokens"):
+    with pytest.raises(UserError, match="does not fit the 11 tokens"):
         Captioner.from_any(run.path)
 
 

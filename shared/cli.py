@@ -13,8 +13,6 @@ import typing
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from shared.allocator import keep_freed_memory
-
 PARSED_TYPES = (str, int, float, Path)
 
 
@@ -155,7 +153,6 @@ def run_script(main: Callable[[Sequence[str]], int | None], argv: Sequence[str] 
     """
     # TensorFlow reads this when it is first imported; what a user chose stays.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    keep_freed_memory()
     try:
         status = main(sys.argv[1:] if argv is None else list(argv))
         sys.stdout.flush()

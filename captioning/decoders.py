@@ -194,18 +194,18 @@ class ShowAndTell(CaptionDecoder):
         return self.recurrence.step(words, states)
 
 
-@keras.saving.register_keras_serializable("unrolled")
-class SoftAttention(CaptionDecoder):
-    """Attention from the previous state, gated, inside the recurrence (Xu et al. 2015, equations 4 to 13)."""
+class AttentionDecoder(CaptionDecoder):
+    """A decoder that begins with the mean of the image; a subclass brings the `attention` over its grid."""
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
-        policy = {"dtype": self.dtype_policy}
         self.first_state = StateFromImage(
-            self.units, self.settings["cell"], self.settings["depth"], name="first_state", **policy
+            self.units,
+            self.settings["cell"],
+            self.settings["depth"],
+            name="first_state",
+            dtype=self.dtype_policy,
         )
-        self.attention = AdditiveAttention(self.units // 2, name="attention", **policy)
-        self.gate = keras.layers.Dense(1, activation="sigmoid", name="gate", **policy)
 
     def read(self, features, training=False):
         image = self.project_image(features, training=training)
@@ -213,6 +213,17 @@ class SoftAttention(CaptionDecoder):
 
     def start(self, memory):
         return self.first_state(memory["mean"])
+
+
+@keras.saving.register_keras_serializable("unrolled")
+class SoftAttention(AttentionDecoder):
+    """Attention from the previous state, gated, inside the recurrence (Xu et al. 2015, equations 4 to 13)."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        policy = {"dtype": self.dtype_policy}
+        self.attention = AdditiveAttention(self.units // 2, name="attention", **policy)
+        self.gate = keras.layers.Dense(1, activation="sigmoid", name="gate", **policy)
 
     def sequence(self, words, memory, training=False):
         captions, time = ops.shape(words)[1], ops.shape(words)[2]
@@ -237,8 +248,7 @@ class SoftAttention(CaptionDecoder):
         return ops.concatenate([states[-1][0], context, words], axis=-1), states
 
     def _glimpse(self, words, states, memory):
-        """One step: what the last state asks of the image, gated, joins the word. Returns states and
-        context."""
+        """One step: what the last state asks of the image, gated, joins the word."""
         query = states[-1][0]  # (rows, units), h_{t-1} of the last layer
         context, _ = self.attention(query[:, None, :], memory["keys"])
         context = self.gate(query) * context[:, 0]
@@ -247,7 +257,7 @@ class SoftAttention(CaptionDecoder):
 
 
 @keras.saving.register_keras_serializable("unrolled")
-class LateAttention(CaptionDecoder):
+class LateAttention(AttentionDecoder):
     """Attention from the recurrence's output over the grid (Luong et al. 2015, section 3.1, on an image).
 
     As no state depends on the attended image, the attention of all steps and captions is one product.
@@ -256,19 +266,9 @@ class LateAttention(CaptionDecoder):
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
         policy = {"dtype": self.dtype_policy}
-        self.first_state = StateFromImage(
-            self.units, self.settings["cell"], self.settings["depth"], name="first_state", **policy
-        )
         self.attention = DotProductAttention(
             self.units, num_heads=self.settings["num_heads"], name="attention", **policy
         )
-
-    def read(self, features, training=False):
-        image = self.project_image(features, training=training)
-        return {"keys": self.attention.project(image), "mean": ops.mean(image, axis=1)}
-
-    def start(self, memory):
-        return self.first_state(memory["mean"])
 
     def sequence(self, words, memory, training=False):
         captions, time = ops.shape(words)[1], ops.shape(words)[2]

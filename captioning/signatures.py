@@ -41,8 +41,7 @@ def caption_signatures(captioner, search: dict) -> dict:
         }
 
     def read(encoded):
-        pixels = tf.image.resize(_decode(encoded), (size, size), method="bicubic", antialias=True)
-        return tf.clip_by_value(tf.round(pixels), 0.0, 255.0)
+        return captioner.encoder.resize_in_graph(_decode(encoded)[None])[0]
 
     @tf.function(input_signature=[tf.TensorSpec((None,), tf.string, name="images")], autograph=False)
     def serving_default(images):

@@ -163,14 +163,7 @@ class Vocabulary:
         Raises:
             RunError: if the file cannot be written.
         """
-        document = {
-            "format": FORMAT,
-            "version": FORMAT_VERSION,
-            "checksum": _checksum(self._tokens),
-            "tokens": list(self._tokens),
-        }
-        text = json.dumps(document, ensure_ascii=False, indent=0) + "\n"
-        write_atomic(path, lambda file: file.write_text(text, encoding="utf-8", newline="\n"))
+        save_tokens(path, self._tokens)
 
     @classmethod
     def load(cls, path: str | Path) -> "Vocabulary":
@@ -179,15 +172,8 @@ class Vocabulary:
         Raises:
             VocabularyError: if the file is absent, is no vocabulary, or was changed since.
         """
-        document = _read_document(path)
-        tokens = document["tokens"]
-        if document.get("checksum") != _checksum(tokens):
-            raise VocabularyError(
-                f"The vocabulary {path} was changed after it was written: its checksum does not match its "
-                f"{len(tokens)} tokens. A model's words must stay as they were trained: restore the original."
-            )
         try:
-            return cls(tokens)
+            return cls(load_tokens(path))
         except ValueError as error:
             raise VocabularyError(f"{path} is not a usable vocabulary: {error}") from error
 
@@ -204,10 +190,53 @@ class Vocabulary:
         return hash(self._tokens)
 
     def __repr__(self) -> str:
-        return f"Vocabulary({len(self)} tokens, {_checksum(self._tokens)[:15]})"
+        return f"Vocabulary({len(self)} tokens, {checksum(self._tokens)[:15]})"
 
 
-def _checksum(tokens: Sequence[str]) -> str:
+def save_tokens(path: str | Path, tokens: Sequence[str]) -> None:
+    """Writes the file of a vocabulary: its tokens as JSON, one a line, with a checksum over them.
+
+    Args:
+        path: the file; one that is there is replaced, whole or not at all.
+        tokens: all tokens in the order of their ids.
+
+    Raises:
+        RunError: if the file cannot be written.
+    """
+    document = {
+        "format": FORMAT,
+        "version": FORMAT_VERSION,
+        "checksum": checksum(tokens),
+        "tokens": list(tokens),
+    }
+    text = json.dumps(document, ensure_ascii=False, indent=0) + "\n"
+    write_atomic(path, lambda file: file.write_text(text, encoding="utf-8", newline="\n"))
+
+
+def load_tokens(path: str | Path) -> list[str]:
+    """Reads the tokens that `save_tokens` wrote.
+
+    Args:
+        path: the file of a vocabulary, of words or of characters.
+
+    Returns:
+        The tokens in the order of their ids.
+
+    Raises:
+        VocabularyError: if the file is absent, is no vocabulary, or was changed since.
+    """
+    document = _read_document(path)
+    tokens = document["tokens"]
+    if document.get("checksum") != checksum(tokens):
+        raise VocabularyError(
+            f"The vocabulary {path} was changed after it was written: its checksum does not match its "
+            f"{len(tokens)} tokens. A model's tokens must stay as they were trained: restore the original."
+        )
+    return tokens
+
+
+def checksum(tokens: Sequence[str]) -> str:
+    """What a vocabulary's file and its `repr` say of its tokens: the same for the same ones in the same order."""
     canonical = json.dumps(list(tokens), separators=(",", ":"))
     return "sha256:" + hashlib.sha256(canonical.encode("ascii")).hexdigest()
 

@@ -15,12 +15,23 @@ the sigmoid.
 """
 
 import keras
+from keras import ops
+
+from shared.layers import fused
 
 
 class ExplicitState:
     """What the three layers share, mixed in before a Keras layer: state goes in and out of every call."""
 
-    def __init__(self, units: int, *, zero_output_for_mask: bool = True, stateful: bool = False, **kwargs):
+    def __init__(
+        self,
+        units: int,
+        *,
+        zero_output_for_mask: bool = True,
+        recurrent_weight_dropout: float = 0.0,
+        stateful: bool = False,
+        **kwargs,
+    ):
         for name in ("return_sequences", "return_state"):
             if kwargs.pop(name, True) is not True:
                 raise ValueError(
@@ -32,6 +43,11 @@ class ExplicitState:
                 f"{type(self).__name__} holds no state between calls. Expected stateful=False; "
                 "pass the states that a call returns as `initial_state` of the next."
             )
+        if not 0 <= recurrent_weight_dropout < 1:
+            raise ValueError(
+                f"recurrent_weight_dropout is {recurrent_weight_dropout}. Expected a rate in [0, 1)."
+            )
+        self.recurrent_weight_dropout = recurrent_weight_dropout
         super().__init__(
             units,
             return_sequences=True,
@@ -46,7 +62,7 @@ class ExplicitState:
             del config[name]
         if hasattr(self, "use_cudnn"):  # Keras leaves it out
             config["use_cudnn"] = self.use_cudnn
-        return config
+        return {**config, "recurrent_weight_dropout": self.recurrent_weight_dropout}
 
     def build(self, inputs_shape, initial_state_shape=None):
         super().build(inputs_shape)
@@ -66,22 +82,66 @@ class ExplicitState:
         return outputs, states
 
     def inner_loop(self, sequences, initial_state, mask, training=False):
-        """Computes the whole sequence: the one place to put a faster kernel.
+        """Computes the whole sequence; state, casts and dropout masks of the cell are done by `call`.
 
-        Everything around it (state, masks, casts, dropout masks of the cell) is done by `call`.
+        On a CPU it is `shared.layers.fused` that does so. Keras's own loop is in its place where a GPU is
+        visible (there Keras has cuDNN), and for what the fused loop does not know: the cell's
+        `recurrent_dropout`, `unroll`, a GRU with `reset_after=False`, and masks with
+        `zero_output_for_mask=False`.
 
         Args:
             sequences: `(batch, time, features)`.
             initial_state: list of `(batch, units)`.
             mask: `(batch, time)` bool or None; masked steps keep the state and, with `zero_output_for_mask`,
                 give 0.
-            training: whether the cell's dropout is active.
+            training: whether dropout is active and a gradient will be asked for.
 
         Returns:
             The last output `(batch, units)`, all outputs `(batch, time, units)` and the list of final states;
             with `go_backwards` the outputs are in the order in which the steps were computed.
         """
-        return super().inner_loop(sequences, initial_state, mask, training=training)
+        if not self.is_fused(mask):
+            return super().inner_loop(sequences, initial_state, mask, training=training)
+        if training and self.cell.dropout:
+            sequences = sequences * self.cell.get_dropout_mask(sequences[:, 0, :])[:, None, :]
+        if self.go_backwards:
+            sequences = ops.flip(sequences, axis=1)
+            mask = None if mask is None else ops.flip(mask, axis=1)
+        bias, recurrent_bias = self._biases()
+        outputs, states = fused.run_sequence(
+            self._fused_cell(),
+            sequences,
+            initial_state,
+            kernel=ops.convert_to_tensor(self.cell.kernel, dtype=self.compute_dtype),
+            recurrent_kernel=self._recurrent_kernel(training),
+            bias=bias,
+            recurrent_bias=recurrent_bias,
+            mask=None if mask is None else ops.cast(mask, "bool"),
+            training=bool(training),
+        )
+        return states[0], outputs, states
+
+    def is_fused(self, mask=None) -> bool:
+        """Whether a call with this mask runs the fused loop, and not Keras's."""
+        known = not (self.cell.recurrent_dropout or self.unroll) and getattr(self.cell, "reset_after", True)
+        return known and (mask is None or self.zero_output_for_mask) and not fused.gpu_is_visible()
+
+    def _recurrent_kernel(self, training):
+        """The recurrent kernel of one call, in training with its own dropout."""
+        kernel = ops.convert_to_tensor(self.cell.recurrent_kernel, dtype=self.compute_dtype)
+        if not (training and self.recurrent_weight_dropout):
+            return kernel
+        return keras.random.dropout(kernel, self.recurrent_weight_dropout, seed=self.cell.seed_generator)
+
+    def _biases(self):
+        """The biases of input and state; only a GRU has the second."""
+        if not self.cell.use_bias:
+            return None, None
+        bias = ops.convert_to_tensor(self.cell.bias, dtype=self.compute_dtype)
+        return (bias[0], bias[1]) if len(bias.shape) == 2 else (bias, None)
+
+    def _fused_cell(self):
+        raise NotImplementedError
 
     def step(self, inputs, states, training=None):
         """One step of the recurrence, with the weights of the layer; T steps equal one call over T steps.
@@ -130,6 +190,9 @@ class SimpleRNN(ExplicitState, keras.layers.SimpleRNN):
         units: width of the output and of the state.
         zero_output_for_mask: whether outputs of masked steps are zero; otherwise the last valid output is
             repeated.
+        recurrent_weight_dropout: rate in [0, 1) on the weights of the recurrent kernel in training: drawn
+            once a call, the same at all steps (Merity et al. 2018, "Regularizing and Optimizing LSTM Language
+            Models", section 3). Unlike `recurrent_dropout` it leaves the fast path in use.
         **kwargs: as in `keras.layers.SimpleRNN` (`activation`, `use_bias`, initializers, `dropout`, ...),
             without `return_sequences`, `return_state` and `stateful`.
 
@@ -154,6 +217,9 @@ class SimpleRNN(ExplicitState, keras.layers.SimpleRNN):
     ((2, 3, 4), 1)
     """
 
+    def _fused_cell(self):
+        return fused.simple_cell(self.cell.activation)
+
 
 @keras.saving.register_keras_serializable("unrolled")
 class GRU(ExplicitState, keras.layers.GRU):
@@ -174,6 +240,9 @@ class GRU(ExplicitState, keras.layers.GRU):
         units: width of the output and of the state.
         zero_output_for_mask: whether outputs of masked steps are zero; otherwise the last valid output is
             repeated.
+        recurrent_weight_dropout: rate in [0, 1) on the weights of the recurrent kernel in training: drawn
+            once a call, the same at all steps (Merity et al. 2018, "Regularizing and Optimizing LSTM Language
+            Models", section 3). Unlike `recurrent_dropout` it leaves the fast path in use.
         **kwargs: as in `keras.layers.GRU` (`reset_after`, `use_bias`, initializers, `dropout`, `use_cudnn`,
             ...), without `return_sequences`, `return_state` and `stateful`.
 
@@ -200,6 +269,9 @@ class GRU(ExplicitState, keras.layers.GRU):
     ((2, 4), 1)
     """
 
+    def _fused_cell(self):
+        return fused.gru_cell(self.cell.activation, self.cell.recurrent_activation)
+
 
 @keras.saving.register_keras_serializable("unrolled")
 class LSTM(ExplicitState, keras.layers.LSTM):
@@ -221,6 +293,9 @@ class LSTM(ExplicitState, keras.layers.LSTM):
         units: width of the output and of both states.
         zero_output_for_mask: whether outputs of masked steps are zero; otherwise the last valid output is
             repeated.
+        recurrent_weight_dropout: rate in [0, 1) on the weights of the recurrent kernel in training: drawn
+            once a call, the same at all steps (Merity et al. 2018, "Regularizing and Optimizing LSTM Language
+            Models", section 3). Unlike `recurrent_dropout` it leaves the fast path in use.
         **kwargs: as in `keras.layers.LSTM` (`unit_forget_bias`, `use_bias`, initializers, `dropout`,
             `use_cudnn`, ...), without `return_sequences`, `return_state` and `stateful`.
 
@@ -247,3 +322,6 @@ class LSTM(ExplicitState, keras.layers.LSTM):
     >>> tuple(more.shape), [tuple(state.shape) for state in states]
     ((2, 6, 4), [(2, 4), (2, 4)])
     """
+
+    def _fused_cell(self):
+        return fused.lstm_cell(self.cell.activation, self.cell.recurrent_activation)

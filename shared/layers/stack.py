@@ -30,6 +30,7 @@ class RecurrentStack(keras.layers.Layer):
         depth: number of layers.
         bidirectional: whether each layer reads the sequence both ways; outputs are then `2 * units` wide.
         dropout: rate in [0, 1) on the inputs of each layer after the first.
+        recurrent_weight_dropout: rate in [0, 1) on the weights of each recurrent kernel, see `LSTM`.
         seed: seed of the dropout masks; None draws one.
 
     Call arguments:
@@ -65,6 +66,7 @@ class RecurrentStack(keras.layers.Layer):
         depth: int = 1,
         bidirectional: bool = False,
         dropout: float = 0.0,
+        recurrent_weight_dropout: float = 0.0,
         seed: int | None = None,
         **kwargs,
     ):
@@ -75,18 +77,28 @@ class RecurrentStack(keras.layers.Layer):
         self.depth = depth
         self.bidirectional = bidirectional
         self.dropout = dropout
+        self.recurrent_weight_dropout = recurrent_weight_dropout
         self.seed = seed
         self.supports_masking = True
-        self.forward_layers = [self._recurrence(f"forward_{index}") for index in range(depth)]
+        self.forward_layers = [self._recurrence("forward", index) for index in range(depth)]
         self.backward_layers = (
-            [self._recurrence(f"backward_{index}", go_backwards=True) for index in range(depth)]
+            [self._recurrence("backward", index, go_backwards=True) for index in range(depth)]
             if bidirectional
             else []
         )
         self.dropout_layers = [self._dropout(index) for index in range(1, depth)]
 
-    def _recurrence(self, name, **kwargs):
-        return CELLS[self.cell](self.units, dtype=self.dtype_policy, name=name, **kwargs)
+    def _recurrence(self, direction, index, **kwargs):
+        # Seeds differ between layers and from those of `_dropout`, which are below seed + depth.
+        place = index + self.depth * (1 if direction == "forward" else 2)
+        return CELLS[self.cell](
+            self.units,
+            recurrent_weight_dropout=self.recurrent_weight_dropout,
+            seed=None if self.seed is None else self.seed + place,
+            dtype=self.dtype_policy,
+            name=f"{direction}_{index}",
+            **kwargs,
+        )
 
     def _dropout(self, index):
         return keras.layers.Dropout(
@@ -98,7 +110,7 @@ class RecurrentStack(keras.layers.Layer):
         )
 
     def get_config(self):
-        names = ("units", "cell", "depth", "bidirectional", "dropout", "seed")
+        names = ("units", "cell", "depth", "bidirectional", "dropout", "recurrent_weight_dropout", "seed")
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
 
     @property

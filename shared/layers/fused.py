@@ -1,0 +1,314 @@
+"""The recurrence over a whole sequence, fast on a CPU: one product for all inputs, and a gradient of its own.
+
+Keras multiplies the input of each step by the kernel inside the loop over time, and automatic differentiation
+then adds up the gradient of every weight step by step. Here
+
+- the inputs of all steps are multiplied at once, before the loop;
+- the loop holds one matrix product and one compiled function, the cell's equations element by element;
+- its gradient runs the loop backwards, recomputes the cell from the two products that were kept, and leaves
+  each weight's gradient to one product over all steps;
+- a batch is cut in two where it is large enough: while one half multiplies matrices, the cell of the other
+  has the second core.
+
+Under a mixed policy the products are in bfloat16, while the cell computes in float32 and its inner state stays
+in float32 over the whole sequence. Numbers are those of Keras's layers up to rounding.
+
+Source of the hoisted products: Appleyard et al. 2016, "Optimizing Performance of Recurrent Neural Networks on
+GPUs", section 3. What was tried and measured is in benchmarks/README.md.
+
+Legend: gates = what a cell reads of one product (4 units for an LSTM, 3 for a GRU, 1 for a simple RNN).
+"""
+
+import functools
+import os
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import keras
+import tensorflow as tf
+
+SMALLEST_HALF = 16  # rows; below, a second loop costs more than it hides
+
+
+class Cell(NamedTuple):
+    """One step of a recurrence after its matrix products.
+
+    Attributes:
+        update: `update(from_input, from_state, states) -> states`, all in float32 at least: the products of
+            input and kernel and of state and recurrent kernel, biases included, `(batch, gates)`; states
+            `(batch, units)`, the output first.
+        is_additive: only the sum of the two products matters, so their gradients are the same.
+    """
+
+    update: Callable[..., list[tf.Tensor]]
+    is_additive: bool
+
+
+@functools.cache
+def simple_cell(activation: Callable) -> Cell:
+    """The update of a simple RNN."""
+    return Cell(lambda x, m, states: [activation(x + m)], True)
+
+
+@functools.cache
+def gru_cell(activation: Callable, recurrent_activation: Callable) -> Cell:
+    """The update of a GRU with `reset_after=True`; gates z, r, g."""
+
+    def update(x, m, states):
+        (x_z, x_r, x_g), (m_z, m_r, m_g) = tf.split(x, 3, axis=-1), tf.split(m, 3, axis=-1)
+        z, r = recurrent_activation(x_z + m_z), recurrent_activation(x_r + m_r)
+        g = activation(x_g + r * m_g)
+        return [z * states[0] + (1 - z) * g]
+
+    return Cell(update, False)
+
+
+@functools.cache
+def lstm_cell(activation: Callable, recurrent_activation: Callable) -> Cell:
+    """The update of an LSTM; gates i, f, g, o."""
+
+    def update(x, m, states):
+        i, f, g, o = tf.split(x + m, 4, axis=-1)
+        c = recurrent_activation(f) * states[1] + recurrent_activation(i) * activation(g)
+        return [recurrent_activation(o) * activation(c), c]
+
+    return Cell(update, True)
+
+
+def run_sequence(
+    cell: Cell,
+    inputs: tf.Tensor,
+    states: Sequence[tf.Tensor],
+    *,
+    kernel: tf.Tensor,
+    recurrent_kernel: tf.Tensor,
+    bias: tf.Tensor | None,
+    recurrent_bias: tf.Tensor | None,
+    mask: tf.Tensor | None,
+    training: bool,
+) -> tuple[tf.Tensor, list[tf.Tensor]]:
+    """A recurrence over a sequence, in the dtype of its inputs.
+
+    Args:
+        cell: the update.
+        inputs: `(batch, time, features)`.
+        states: each `(batch, units)`, the output first.
+        kernel: `(features, gates)`.
+        recurrent_kernel: `(units, gates)`.
+        bias: `(gates,)` or None, added on the side of the input.
+        recurrent_bias: `(gates,)` or None, added on the side of the state.
+        mask: `(batch, time)` bool or None; masked steps keep the states, and their outputs are zero.
+        training: whether a gradient is wanted soon. Without, only stock operations are used and nothing is
+            kept for a gradient; TensorFlow can still derive one, slowly.
+
+    Returns:
+        Outputs `(batch, time, units)` and the final states.
+    """
+    weights = [
+        None if weight is None else tf.convert_to_tensor(weight)  # not the variable that it may be
+        for weight in (kernel, recurrent_kernel, bias, recurrent_bias)
+    ]
+    if not (training and _in_halves(inputs.shape[0])):
+        return _run_rows(cell, inputs, states, weights, mask, training)
+    parts = [tf.split(inputs, 2), *(tf.split(state, 2) for state in states)]
+    masks = [None, None] if mask is None else tf.split(mask, 2)
+    halves = [
+        _run_rows(cell, rows, list(rest), weights, rows_mask, training)
+        for rows, *rest, rows_mask in zip(*parts, masks, strict=True)
+    ]
+    (first, first_states), (second, second_states) = halves
+    joined = [tf.concat(pair, axis=0) for pair in zip(first_states, second_states, strict=True)]
+    return tf.concat([first, second], axis=0), joined
+
+
+def _in_halves(batch: int | None) -> bool:
+    return batch is not None and batch % 2 == 0 and batch // 2 >= SMALLEST_HALF and (os.cpu_count() or 1) > 1
+
+
+def _run_rows(cell, inputs, states, weights, mask, training):
+    kernel, recurrent_kernel, bias, recurrent_bias = weights
+    dtype, steps = inputs.dtype, tf.shape(inputs)[1]
+    wide = _wide(dtype)
+    # Time first: a step is then one piece of memory.
+    flat = tf.reshape(tf.transpose(inputs, (1, 0, 2)), (-1, inputs.shape[-1]))  # (time * batch, features)
+    products = tf.matmul(flat, kernel)
+    products = products if bias is None else products + bias
+    products = tf.reshape(products, (steps, -1, products.shape[-1]))  # (time, batch, gates)
+    states = [states[0], *(tf.cast(state, wide) for state in states[1:])]
+    if recurrent_bias is None:
+        recurrent_bias = tf.zeros(recurrent_kernel.shape[-1:], dtype)
+    valid = None if mask is None else tf.transpose(mask)[:, :, None]  # (time, batch, 1)
+    loop = _with_gradient if training else _without_gradient
+    outputs, *rest = loop(cell, valid)(products, recurrent_kernel, recurrent_bias, *states)
+    final = [outputs[-1], *(tf.cast(state, dtype) for state in rest)]
+    if valid is not None:
+        outputs = tf.where(valid, outputs, tf.zeros_like(outputs))
+    return tf.transpose(outputs, (1, 0, 2)), final
+
+
+def _wide(dtype):
+    return tf.float64 if dtype == tf.float64 else tf.float32
+
+
+def _advance(cell, x, m, bias, states, valid):
+    """One step: the cell in wide numbers, outputs in the dtype of the products."""
+    wide = _wide(x.dtype)
+    before = [tf.cast(state, wide) for state in states]
+    after = cell.update(tf.cast(x, wide), tf.cast(m, wide) + tf.cast(bias, wide), before)
+    if valid is not None:
+        after = [tf.where(valid, new, old) for new, old in zip(after, before, strict=True)]
+    return [tf.cast(after[0], x.dtype), *after[1:]]
+
+
+def _retreat(cell, x, m, bias, states, valid, output_gradient, through_product, gradients):
+    """One step backwards.
+
+    Args:
+        x, m, bias, states, valid: what `_advance` was given.
+        output_gradient: gradient of the step's output by what reads the outputs.
+        through_product: gradient of the output by the product of the next step.
+        gradients: gradients of the new states, without those two.
+
+    Returns:
+        Gradients of x and of m, and of the old states past the product.
+    """
+    wide = _wide(x.dtype)
+    x, m, *states = (tf.cast(tensor, wide) for tensor in (x, m, *states))
+    with tf.GradientTape() as tape:
+        tape.watch((x, m, states))
+        after = cell.update(x, m + tf.cast(bias, wide), states)
+        if valid is not None:
+            after = [tf.where(valid, new, old) for new, old in zip(after, states, strict=True)]
+    first = tf.cast(output_gradient, wide) + tf.cast(through_product, wide) + gradients[0]
+    unread = tf.UnconnectedGradients.ZERO
+    found = tape.gradient(after, (x, m, states), [first, *gradients[1:]], unconnected_gradients=unread)
+    dx, dm, before = found
+    return tf.cast(dx, output_gradient.dtype), tf.cast(dm, output_gradient.dtype), before
+
+
+@functools.cache
+def _compiled(function: Callable, cell: Cell) -> Callable:
+    """`function` for this cell, compiled by XLA into one pass over the numbers."""
+    return tf.function(functools.partial(function, cell), jit_compile=True, autograph=False)
+
+
+def _in_step(function, cell):
+    """The compiled function inside a graph; outside of one, where compiling would take longer, itself."""
+    return _compiled(function, cell) if tf.inside_function() else functools.partial(function, cell)
+
+
+def _without_gradient(cell, valid):
+    """The loop over time, of stock operations that keep nothing but the outputs."""
+
+    def run(products, recurrent_kernel, bias, *states):
+        steps = tf.shape(products)[0]
+        written = tf.TensorArray(products.dtype, steps, element_shape=states[0].shape)
+
+        def body(step, states, written):
+            m = tf.matmul(states[0], recurrent_kernel)
+            now = None if valid is None else valid[step]
+            states = _advance(cell, products[step], m, bias, states, now)
+            return step + 1, states, written.write(step, states[0])
+
+        start = (tf.constant(0), list(states), written)
+        _, states, written = tf.while_loop(lambda step, *_: step < steps, body, start, maximum_iterations=steps)
+        return written.stack(), *states[1:]
+
+    return run
+
+
+def _with_gradient(cell, valid):
+    """The loop over time with its own gradient."""
+
+    @tf.custom_gradient
+    def run(products, recurrent_kernel, bias, *states):
+        kept = _Kept(products, valid)
+        advance = _in_step(_advance, cell)
+
+        def body(step, states, arrays):
+            m = tf.matmul(states[0], recurrent_kernel)
+            states = advance(products[step], m, bias, states, kept.valid(step))
+            return step + 1, states, kept.write(arrays, step, m, states)
+
+        start = (tf.constant(0), list(states), kept.arrays(states, products.shape[-1]))
+        _, final, arrays = tf.while_loop(
+            lambda step, *_: step < kept.steps, body, start, maximum_iterations=kept.steps
+        )
+        outputs = arrays[1].stack()
+
+        def gradient(output_gradients, *state_gradients):
+            return _backwards(
+                cell, kept, arrays, recurrent_kernel, bias, states, outputs, output_gradients, state_gradients
+            )
+
+        return (outputs, *final[1:]), gradient
+
+    return run
+
+
+class _Kept:
+    """What the loop forwards keeps for the loop backwards: arrays over time of products and states."""
+
+    def __init__(self, products, valid):
+        self.products, self._valid = products, valid
+        self.steps = tf.shape(products)[0]
+
+    def valid(self, step):
+        return None if self._valid is None else self._valid[step]
+
+    def arrays(self, states, gates):
+        """Empty arrays: of the products with the recurrent kernel, and of each state."""
+        shapes = [(states[0].shape[0], gates), *(state.shape for state in states)]
+        dtypes = [self.products.dtype, *(state.dtype for state in states)]
+        return [
+            tf.TensorArray(dtype, self.steps, element_shape=shape, clear_after_read=False)
+            for dtype, shape in zip(dtypes, shapes, strict=True)
+        ]
+
+    def write(self, arrays, step, m, states):
+        return [array.write(step, value) for array, value in zip(arrays, (m, *states), strict=True)]
+
+
+def _backwards(cell, kept, arrays, recurrent_kernel, bias, initial, outputs, output_gradients, state_gradients):
+    """Gradients of what `run` was given: products, recurrent kernel, bias and initial states."""
+    retreat = _in_step(_retreat, cell)
+    dtype = output_gradients.dtype
+    transposed = tf.transpose(recurrent_kernel)
+    products_kept, *states_kept = arrays
+    count = 1 if cell.is_additive else 2
+    written = kept.arrays([initial[0]], kept.products.shape[-1])[:1] * count
+
+    def before(step):
+        """The states that a step was given."""
+        return tf.cond(
+            step > 0, lambda: [array.read(step - 1) for array in states_kept], lambda: list(initial)
+        )
+
+    def body(step, through_product, gradients, written):
+        x, m = kept.products[step], products_kept.read(step)
+        dx, dm, gradients = retreat(
+            x, m, bias, before(step), kept.valid(step), output_gradients[step], through_product, gradients
+        )
+        written = [array.write(step, value) for array, value in zip(written, (dm, dx)[:count], strict=True)]
+        return step - 1, tf.matmul(dm, transposed), gradients, written
+
+    zero = tf.zeros_like(initial[0])
+    start = (kept.steps - 1, zero, [tf.cast(zero, _wide(dtype)), *state_gradients], written)
+    _, through_product, gradients, written = tf.while_loop(
+        lambda step, *_: step >= 0, body, start, maximum_iterations=kept.steps
+    )
+    dm, dx = written[0].stack(), written[-1].stack()  # (time, batch, gates), the same for an additive cell
+    earlier = tf.concat([initial[0][None], outputs[:-1]], axis=0)  # (time, batch, units)
+    flat = tf.reshape(dm, (-1, dm.shape[-1]))
+    kernel_gradient = tf.matmul(tf.reshape(earlier, (-1, earlier.shape[-1])), flat, transpose_a=True)
+    first = tf.cast(through_product, gradients[0].dtype) + gradients[0]
+    return dx, kernel_gradient, _sum_rows(flat, bias), tf.cast(first, dtype), *gradients[1:]
+
+
+def _sum_rows(rows, like):
+    return tf.cast(tf.reduce_sum(tf.cast(rows, _wide(rows.dtype)), axis=0), like.dtype)
+
+
+def gpu_is_visible() -> bool:
+    """Whether TensorFlow may place operations on a GPU, where Keras has the faster path."""
+    return bool(tf.config.get_visible_devices("GPU")) and keras.backend.backend() == "tensorflow"

@@ -16,6 +16,7 @@ from captioning.decoders import DECODERS
 from captioning.encoder import Encoder
 from shared.cli import UserError
 from shared.decoding import Decoded, beam_search, tile_beams
+from shared.presets import find_model
 from shared.runs import RunFolder
 from shared.text import Vocabulary
 
@@ -193,21 +194,12 @@ class Captioner(keras.Model):
         Raises:
             UserError: there is nothing of that name, or it holds no model.
         """
-        path = Path(name)
+        path = find_model(name, PRESETS, app="captioning")
         if (path / "saved_model.pb").exists():
             from captioning.exported import ExportedCaptioner
 
             return ExportedCaptioner(path)
-        # A folder of data may well have the name of the preset that was made from it.
-        if str(name) in preset_names() and not (path / "config.json").exists():
-            path = PRESETS / str(name)
-        if path.exists():
-            return cls.from_run(RunFolder.open(path, "captioning"))
-        presets = ", ".join(preset_names()) or "none is installed"
-        raise UserError(
-            f"There is no model {str(name)!r}. Expected a preset ({presets}), "
-            "a run folder of captioning.train, or a folder written by captioning.export."
-        )
+        return cls.from_run(RunFolder.open(path, "captioning"))
 
     def call(self, inputs, training=False):
         features, tokens = self.features_of(inputs, training=training), inputs["tokens"]
@@ -304,8 +296,3 @@ class Captioner(keras.Model):
             Caption.of(self.vocabulary.decode(row), log_prob, length)
             for row, length, log_prob in zip(tokens.tolist(), lengths, log_probs, strict=True)
         ]
-
-
-def preset_names() -> list[str]:
-    """The trained models that ship with the package."""
-    return sorted(path.parent.name for path in PRESETS.glob("*/config.json"))

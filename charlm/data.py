@@ -184,8 +184,8 @@ def _cut(name: str, total: int, fractions: tuple[float, float]) -> tuple[dict[st
     empty = [split for split, (start, stop) in ranges.items() if start == stop]
     if empty:
         raise DataError(
-            f"{name} has {total:,} characters, too few for {shares[empty[0]]:.3g} of them to be the "
-            f"{empty[0]} part. Give more text, or other fractions."
+            f"{name} has too few characters, {total:,}, for a part {empty[0]} of {shares[empty[0]]:.3g} of "
+            "them. Give more text, or other fractions."
         )
     return ranges, _rule(shares, total)
 

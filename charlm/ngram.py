@@ -1,8 +1,8 @@
 """A Kneser-Ney n-gram model of characters: what counting reaches, to compare networks with.
 
-Source of the method: interpolated modified Kneser-Ney smoothing as in Chen and Goodman, "An empirical study of
-smoothing techniques for language modeling", Computer Speech and Language 13, 1999. Its roots: Kneser and Ney,
-"Improved backing-off for m-gram language modeling", ICASSP 1995.
+Source of the method: Chen and Goodman, "An empirical study of smoothing techniques for language modeling",
+Computer Speech and Language 13, 1999, after Kneser and Ney, "Improved backing-off for m-gram language
+modeling", ICASSP 1995.
 """
 
 from collections.abc import Iterable, Sequence
@@ -98,7 +98,7 @@ class NGramModel:
             ids: `(tokens,)` integers in `[0, vocabulary_size)`.
 
         Returns:
-            `(tokens,)` float64: the negative log-probability of each token, in nats, given all those before it.
+            `(tokens,)` float64: the negative log-probability of each token in nats, given those before it.
 
         Raises:
             ValueError: if a token is outside the vocabulary.
@@ -188,7 +188,7 @@ def _contexts(symbols: np.ndarray, order: int, base: int) -> tuple[list[np.ndarr
 
 
 def _count(contexts: list[np.ndarray], numbers: np.ndarray, symbols: np.ndarray, base: int) -> list[_Level]:
-    """The levels, shortest first. The key of an n-gram is its context's number, times `base`, plus its token."""
+    """The levels, shortest first. An n-gram's key is its context's number, times `base`, plus its token."""
     ngrams, counts = np.unique(numbers * base + symbols, return_counts=True)
     levels = []
     for keys in reversed(contexts):

@@ -59,9 +59,9 @@ class Document:
         with _explained(name):
             size = len(content) if isinstance(content, bytes) else content.stat().st_size
         self._first, self.bytes = 0, size
-        if next(self._blocks(0, min(size, len(codecs.BOM_UTF8))), b"") == codecs.BOM_UTF8:
-            self._first = len(codecs.BOM_UTF8)
-            self.bytes -= self._first
+        mark = len(codecs.BOM_UTF8)
+        if next(self._blocks(0, min(size, mark), mark), b"") == codecs.BOM_UTF8:
+            self._first, self.bytes = mark, size - mark
         # How many characters begin before each block, and in all: where to look for the n-th one.
         self._marks = self._count()
 

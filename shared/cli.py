@@ -30,14 +30,14 @@ class UserError(Exception):
 def add_config_arguments(parser: argparse.ArgumentParser, config_class: type) -> None:
     """Adds one option for each field of a dataclass.
 
-    `learning_rate: float` becomes `--learning-rate`, a `bool` becomes `--mirror` / `--no-mirror`, and
-    `T | None` takes the word `none`. Field metadata: `help`, `choices`. A field without a default becomes a
+    `learning_rate: float` becomes `--learning-rate`, a `bool` becomes `--mirror` / `--no-mirror`,
+    `tuple[T, ...]` takes one or more values, and `T | None` takes the word `none`. Field metadata: `help`, `choices`. A field without a default becomes a
     required option.
 
     Args:
         parser: gets the options. Those that the user does not give leave no trace in the namespace.
-        config_class: a dataclass with fields of type `str`, `int`, `float`, `Path`, `bool`, or one of them or
-            `None`.
+        config_class: a dataclass with fields of type `str`, `int`, `float`, `Path`, `bool`, one of them or
+            `None`, or a tuple of one of them.
 
     Raises:
         TypeError: a field has a type that no option can express.
@@ -62,10 +62,13 @@ def add_config_arguments(parser: argparse.ArgumentParser, config_class: type) ->
             "default": argparse.SUPPRESS,
             "required": required,
         }
-        if hints[field.name] is bool:
+        hint = hints[field.name]
+        if hint is bool:
             options["action"] = argparse.BooleanOptionalAction
+        elif typing.get_origin(hint) is tuple:
+            options |= {"nargs": "+", "type": typing.get_args(hint)[0], "metavar": field.name.upper()}
         else:
-            options["type"] = _parser_of(field.name, hints[field.name])
+            options["type"] = _parser_of(field.name, hint)
             options["choices"] = field.metadata.get("choices")
             if options["choices"] is None:  # otherwise argparse shows the choices themselves
                 options["metavar"] = field.name.upper()
@@ -181,6 +184,8 @@ def _help(field: dataclasses.Field) -> str:
         shown = "required"
     elif isinstance(default, bool):
         shown = "default: on" if default else "default: off"
+    elif isinstance(default, tuple):
+        shown = f"default: {' '.join(map(str, default)).strip() or 'none'}"
     else:
         shown = f"default: {'none' if default in (None, '') else default}"
     text = field.metadata.get("help", "")

@@ -2,11 +2,22 @@
 
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 from tqdm import tqdm
+
+
+class Size(NamedTuple):
+    """What the progress of training is counted in: its name, and how many of them a batch has."""
+
+    unit: str
+    of: Callable[[Any], int]
+
+
+EXAMPLES = Size("examples", lambda batch: len(tf.nest.flatten(batch)[0]))
 
 
 class EpochBar:
@@ -17,14 +28,15 @@ class EpochBar:
     Args:
         title: such as `"epoch 3/12"`.
         steps: steps of the epoch.
+        unit: what is counted, in the plural.
         done: steps that an earlier process made.
     """
 
-    def __init__(self, title: str, steps: int, done: int = 0):
+    def __init__(self, title: str, steps: int, unit: str = EXAMPLES.unit, done: int = 0):
         hidden = not sys.stderr.isatty()
         self._bar = tqdm(total=steps, initial=done, desc=title, unit="step", leave=False, disable=hidden)
         self._began = time.perf_counter()
-        self._examples = 0
+        self._unit, self._counted = unit, 0
 
     def __enter__(self) -> "EpochBar":
         return self
@@ -32,10 +44,10 @@ class EpochBar:
     def __exit__(self, *exception: object) -> None:
         self._bar.close()
 
-    def advance(self, mean_loss: float, examples: int) -> None:
-        """Counts one step with the given number of examples."""
-        self._examples += examples
-        rate = f"{self.examples_per_second:.0f} examples/s"
+    def advance(self, mean_loss: float, count: int) -> None:
+        """Counts one step with the given number of units."""
+        self._counted += count
+        rate = f"{self.rate:.0f} {self._unit}/s"
         self._bar.set_postfix_str(f"loss {mean_loss:.4f}, {rate}", refresh=False)
         self._bar.update()
 
@@ -44,15 +56,17 @@ class EpochBar:
         return time.perf_counter() - self._began
 
     @property
-    def examples_per_second(self) -> float:
-        return self._examples / max(self.seconds, 1e-9)
+    def rate(self) -> float:
+        """Units a second."""
+        return self._counted / max(self.seconds, 1e-9)
 
 
-def print_epoch(row: Mapping[str, float], epochs: int, seconds: float, best: bool) -> None:
+def print_epoch(row: Mapping[str, float], epochs: int | None, seconds: float, speed: str, best: bool) -> None:
     """Prints the line that stays of an epoch."""
+    of = "" if epochs is None else f"/{epochs}"
     parts = [f"{name} {value:.4g}" for name, value in row.items() if name != "epoch"]
     print(
-        f"epoch {row['epoch']}/{epochs}: {', '.join(parts)} ({seconds:.0f} s){' *' if best else ''}",
+        f"epoch {row['epoch']}{of}: {', '.join(parts)} ({seconds:.0f} s, {speed}){' *' if best else ''}",
         flush=True,
     )
 

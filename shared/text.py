@@ -236,7 +236,7 @@ def load_tokens(path: str | Path) -> list[str]:
 
 
 def checksum(tokens: Sequence[str]) -> str:
-    """What a vocabulary's file and its `repr` say of its tokens: the same for the same ones in the same order."""
+    """A digest of tokens and their order, which a vocabulary's file and its `repr` show."""
     canonical = json.dumps(list(tokens), separators=(",", ":"))
     return "sha256:" + hashlib.sha256(canonical.encode("ascii")).hexdigest()
 

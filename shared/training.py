@@ -23,7 +23,8 @@ from shared.averaging import WeightAverage
 from shared.checkpoint import load_checkpoint, save_checkpoint
 from shared.cli import UserError
 from shared.interruption import BrokenOff, Interrupted, StopSignals
-from shared.reporting import EpochBar, ScalarLog, print_epoch
+from shared.pace import Pace
+from shared.reporting import EXAMPLES, EpochBar, ScalarLog, Size, print_epoch
 from shared.runs import RunError, RunFolder, write_atomic
 from shared.train_step import TrainStep
 
@@ -92,16 +93,20 @@ def train(
     compute_loss: Callable[..., Any],
     batches: Callable[[int], Iterable[Any]],
     *,
-    epochs: int,
+    epochs: int | None,
     steps_per_epoch: int,
     run: RunFolder,
     evaluate: Callable[[int], Mapping[str, float]],
     monitor: str,
     mode: str = "max",
+    minutes: float | None = None,
+    schedule: Callable[[float], float] | None = None,
     patience: int | None = None,
     clip_norm: float | None = None,
     average: float | None = None,
     initial_carry: Any = None,
+    keep_carry: bool = False,
+    size: Size = EXAMPLES,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     resume: bool = False,
 ) -> TrainResult:
@@ -117,18 +122,25 @@ def train(
             graph for each shape of batch, so pad to few shapes.
         batches: `batches(epoch)`, a function of the epoch's number alone, returns an iterable of at least
             `steps_per_epoch` batches (nested structures of arrays or tensors).
-        epochs: most epochs.
+        epochs: most epochs; `None`, with `minutes`: as many as there is time for.
         steps_per_epoch: steps in each.
         run: folder of the run.
         evaluate: `evaluate(epoch)` returns validation metrics; the model holds the averaged weights then. May
             be broken off by Ctrl-C and called again.
         monitor: the metric that says which epoch is best (one of `evaluate`, or `"loss"`).
         mode: `"max"` or `"min"`.
+        minutes: time after which training ends, also in the middle of an epoch. It counts all of training, in
+            every process that worked on the run, but not evaluation and saving; the history then has a column
+            `minutes`. Such a run goes on exactly from its checkpoint, but how far it comes is up to the clock.
+        schedule: the learning rate as a function of progress, from 0 at the beginning to 1 when the epochs,
+            or the minutes if given, are over; `None`: that of the optimizer.
         patience: epochs without a better one after which the run stops; `None`: never.
         clip_norm: the gradient is scaled down to this global norm where it is larger; `None`: never.
         average: decay of the `WeightAverage` that is evaluated and kept; `None` or 0: the weights themselves.
         initial_carry: state carried between batches, a nested structure of tensors, with which each epoch
             begins. If given, the loss is `loss, carry = compute_loss(model, batch, carry)`.
+        keep_carry: an epoch begins with what the last one ended with; `initial_carry` is for the first only.
+        size: what is counted in the progress bar.
         callbacks: Keras callbacks. Their epochs count from 0, those of everything else from 1. Their own
             state is not kept in the checkpoint. `model.stop_training` takes effect at the end of the epoch.
         resume: go on from `run.last_checkpoint`.
@@ -146,8 +158,11 @@ def train(
         raise ValueError(f"mode must be 'max' or 'min'; it is {mode!r}")
     if not model.trainable_variables:
         raise ValueError("the model has no trainable variables; build it (call it once) before training")
+    if epochs is None and minutes is None:
+        raise ValueError("the run has no end: give epochs, minutes or both")
     step = TrainStep(model, optimizer, compute_loss, clip_norm, average, initial_carry)
-    loop = _Loop(step, batches, epochs, steps_per_epoch, run, evaluate, monitor, mode, patience)
+    pace = Pace(epochs, steps_per_epoch, minutes, schedule)
+    loop = _Loop(step, batches, pace, run, evaluate, monitor, mode, patience, keep_carry, size)
     if resume:
         loop.load()
     elif step.iterations:
@@ -158,10 +173,11 @@ def train(
 class _Loop:
     """Epochs, checkpoints and early stopping around a `TrainStep`."""
 
-    def __init__(self, step, batches, epochs, steps_per_epoch, run, evaluate, monitor, mode, patience):
+    def __init__(self, step, batches, pace, run, evaluate, monitor, mode, patience, keep_carry, size):
         self._step, self._batches, self._run, self._evaluate = step, batches, run, evaluate
-        self._epochs, self._steps = epochs, steps_per_epoch
+        self._pace, self._steps = pace, pace.steps_per_epoch
         self._monitor, self._sign, self._patience = monitor, 1 if mode == "max" else -1, patience
+        self._keep_carry, self._size = keep_carry, size
         self._history: list[dict[str, float]] = []
         self._sums = dict.fromkeys(SUMS, 0.0)
 
@@ -173,19 +189,31 @@ class _Loop:
                 f"now there are {self._steps}; continue it with the same data and batch size"
             )
         self._history, self._sums = state["history"], state["sums"]
+        self._pace.seconds = state.get("seconds", self._pace.seconds)
         if self._run.read_history() != self._history:  # it was saved, but the process ended before the table
             self._run.write_history(self._history)
+
+    @property
+    def _done(self) -> int:
+        """Steps of the present epoch, negative where the last one ended before its time."""
+        return self._step.iterations - len(self._history) * self._steps
+
+    def _is_over(self) -> bool:
+        if self._stale() or self._step.model.stop_training:
+            return True
+        # An epoch whose steps are done may have its evaluation still before it.
+        return self._pace.is_over(len(self._history)) and self._done <= 0
 
     def run_all(self, callbacks: Sequence[keras.callbacks.Callback]) -> TrainResult:
         model = self._step.model
         callbacks = keras.callbacks.CallbackList(
-            list(callbacks), model=model, epochs=self._epochs, steps=self._steps
+            list(callbacks), model=model, epochs=self._pace.epochs or 1, steps=self._steps
         )
         model.stop_training = False
         with StopSignals() as stop, ScalarLog(self._run.tensorboard_dir) as log:
             callbacks.on_train_begin()
             try:
-                while len(self._history) < self._epochs and not self._stale() and not model.stop_training:
+                while not self._is_over():
                     self._run_epoch(callbacks, stop, log)
             finally:
                 callbacks.on_train_end()
@@ -197,31 +225,36 @@ class _Loop:
         seconds, rate = self._train_epoch(epoch, callbacks, stop)
         row = self._finish_epoch(epoch, stop)
         best = self._best() is self._history[-1]
-        print_epoch(row, self._epochs, seconds, best)
-        log.write(epoch, {**row, "seconds": seconds, "examples_per_second": rate})
+        print_epoch(row, self._pace.epochs, seconds, f"{rate:.0f} {self._size.unit}/s", best)
+        log.write(epoch, {**row, "seconds": seconds, f"{self._size.unit}_per_second": rate})
         callbacks.on_epoch_end(epoch - 1, {name: value for name, value in row.items() if name != "epoch"})
-        if stop.received and len(self._history) < self._epochs:
+        if stop.received and not self._is_over():
             raise self._interrupted(stop, f"after epoch {epoch}")
 
     def _train_epoch(self, epoch, callbacks, stop) -> tuple[float, float]:
-        done = self._step.iterations - len(self._history) * self._steps
-        if done == 0:
+        done = self._done
+        if done == 0 and (epoch == 1 or not self._keep_carry):
             self._step.reset_carry()
-        with EpochBar(f"epoch {epoch}/{self._epochs}", self._steps, done) as bar:
+        self._pace.start_clock()
+        with EpochBar(self._pace.title(epoch), self._steps, self._size.unit, done) as bar:
             for batch in itertools.islice(self._batches(epoch), done, self._steps):
+                if self._pace.is_out_of_time:
+                    break
                 callbacks.on_train_batch_begin(done)
                 loss = self._train_batch(epoch, done + 1, batch)
                 callbacks.on_train_batch_end(done, {"loss": loss})
                 done += 1
-                bar.advance(self._sums["loss"] / done, len(tf.nest.flatten(batch)[0]))
+                self._pace.tick()
+                bar.advance(self._sums["loss"] / done, self._size.of(batch))
                 if stop.received:
                     self._save()
                     raise self._interrupted(stop, f"after step {done} of {self._steps} of epoch {epoch}")
-        if done < self._steps:
+        if done < self._steps and not self._pace.is_out_of_time:
             raise ValueError(f"batches({epoch}) gave {done} batches; steps_per_epoch is {self._steps}")
-        return bar.seconds, bar.examples_per_second
+        return bar.seconds, bar.rate
 
     def _train_batch(self, epoch: int, number: int, batch) -> float:
+        self._pace.set_rate(self._step.optimizer)
         loss, norm = self._step(batch)
         if not (math.isfinite(loss) and math.isfinite(norm)):
             raise TrainingError(
@@ -235,12 +268,14 @@ class _Loop:
         return loss
 
     def _finish_epoch(self, epoch: int, stop) -> dict[str, float]:
+        done = max(self._done, 1)
         row = {
             "epoch": epoch,
-            "loss": self._sums["loss"] / self._steps,
+            **self._pace.columns,
+            "loss": self._sums["loss"] / done,
             "learning_rate": float(self._step.optimizer.learning_rate),
-            "gradient_norm": self._sums["gradient_norm"] / self._steps,
-            "clip_rate": self._sums["clip_rate"] / self._steps,
+            "gradient_norm": self._sums["gradient_norm"] / done,
+            "clip_rate": self._sums["clip_rate"] / done,
         }
         try:
             with self._step.evaluating():
@@ -274,7 +309,12 @@ class _Loop:
         return self._patience is not None and waited >= self._patience > 0
 
     def _save(self) -> None:
-        state = {"history": self._history, "sums": self._sums, "steps_per_epoch": self._steps}
+        state = {
+            "history": self._history,
+            "sums": self._sums,
+            "steps_per_epoch": self._steps,
+            **self._pace.state,
+        }
         save_checkpoint(self._run.last_checkpoint, self._step.groups, state)
 
     def _interrupted(self, stop, where: str) -> Interrupted:

@@ -17,7 +17,17 @@ so that beams take the place of a time axis; or repeat the memory once before th
 """
 
 from shared.decoding.beam import beam_search
-from shared.decoding.rows import greedy_search, sample
+from shared.decoding.rows import check_sampling, greedy_search, sample
 from shared.decoding.steps import Decoded, Step, tile_beams
+from shared.decoding.stream import sample_stream
 
-__all__ = ["Decoded", "Step", "beam_search", "greedy_search", "sample", "tile_beams"]
+__all__ = [
+    "Decoded",
+    "Step",
+    "beam_search",
+    "check_sampling",
+    "greedy_search",
+    "sample",
+    "sample_stream",
+    "tile_beams",
+]

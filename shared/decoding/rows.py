@@ -1,6 +1,7 @@
 """Searches that keep one text per row: greedy search and sampling."""
 
 import math
+import numbers
 from typing import Any
 
 import keras
@@ -105,13 +106,13 @@ def sample(
     [[[2, 1, 0, 0, 0]], [[2, 1, 0, 0, 0]]]
     """
     rules = Rules(end_token, max_length, min_length, no_repeat_ngram, tuple(banned_tokens), pad_token)
-    _check_sampling(temperature, top_k, top_p)
+    check_sampling(temperature, top_k, top_p)
     start_tokens = start_rows(start_tokens)
-    chances = _uniform(seed, (ops.shape(start_tokens)[0], max_length))
+    chances = uniform(seed, 0, (ops.shape(start_tokens)[0], max_length))
 
     def choose(log_probs, index):
         chance = ops.take(chances, index, axis=1)
-        tokens = _draw(log_probs / ops.cast(temperature, "float32"), chance, top_k, top_p)
+        tokens = draw(log_probs / ops.cast(temperature, "float32"), chance, top_k, top_p)
         return tokens, ops.take_along_axis(log_probs, tokens[:, None], axis=1)[:, 0]
 
     return _extend(step, state, start_tokens, rules, choose)
@@ -145,17 +146,45 @@ def _extend(step, state, tokens, rules, choose):
     return Decoded(*(part[:, None] for part in (history, lengths, totals, scores)))
 
 
-def _draw(logits, chance, top_k, top_p):
+def draw(logits, chance, top_k=None, top_p=None):
     """Draws one token per row by inversion of the cumulated probabilities.
 
     Args:
         logits: (rows, vocabulary).
         chance: (rows,) in [0, 1).
+        top_k, top_p: limits as in `sample`, or scalar tensors; in a tensor, a `top_k` of 0 or less and a
+            `top_p` of 1 or more mean no limit.
     """
-    tokens = None
-    if top_k is not None or top_p is not None:
-        vocabulary = logits.shape[-1]
-        logits, tokens = ops.top_k(logits, min(top_k or vocabulary, vocabulary))
+    top_p = None if is_number(top_p) and top_p >= 1 else top_p
+    if top_k is None and top_p is None:
+        return _invert(logits, chance, None)
+    if all(limit is None or is_number(limit) for limit in (top_k, top_p)):
+        return _draw_best(logits, chance, top_k or logits.shape[-1], top_p)
+    return _draw_as_told(logits, chance, top_k, top_p)
+
+
+def _draw_as_told(logits, chance, top_k, top_p):
+    """Draws with limits of which only the running graph knows whether they are any."""
+    top_k = ops.cast(0 if top_k is None else top_k, "int32")
+    top_p = ops.cast(1.0 if top_p is None else top_p, "float32")
+    most = ops.where(top_k > 0, top_k, logits.shape[-1])
+    return ops.cond(
+        (top_k > 0) | (top_p < 1.0),
+        lambda: _draw_best(logits, chance, most, top_p),
+        lambda: _invert(logits, chance, None),
+    )
+
+
+def _draw_best(logits, chance, top_k, top_p):
+    # Where both are numbers, so is the smaller one, and the shape stays known.
+    smaller = min if is_number(top_k) else ops.minimum
+    logits, tokens = ops.top_k(logits, smaller(top_k, logits.shape[-1]))
+    places = _invert(logits, chance, top_p)
+    return ops.take_along_axis(tokens, places[:, None], axis=1)[:, 0]
+
+
+def _invert(logits, chance, top_p):
+    """Places (rows,) drawn from logits (rows, places), which are sorted if there is a `top_p`."""
     weights = ops.exp(logits - ops.max(logits, axis=-1, keepdims=True))
     cumulated = ops.cumsum(weights, axis=-1)
     total = cumulated[:, -1:]
@@ -163,22 +192,28 @@ def _draw(logits, chance, top_k, top_p):
         is_nucleus = cumulated - weights < top_p * total
         total = ops.max(ops.where(is_nucleus, cumulated, 0.0), axis=-1, keepdims=True)
     # "Up to" rather than "below", so that a token of probability 0 is passed over even at chance 0.
-    places = ops.sum(ops.cast(cumulated <= chance[:, None] * total, "int32"), axis=-1)
-    return places if tokens is None else ops.take_along_axis(tokens, places[:, None], axis=1)[:, 0]
+    return ops.sum(ops.cast(cumulated <= chance[:, None] * total, "int32"), axis=-1)
 
 
-def _uniform(seed, shape):
+def uniform(seed, place, shape):
+    """Numbers in [0, 1) that depend on seed and place, either may be a tensor, and on where they stand."""
     # keras.random takes no tensor as seed, but an exported model may have the seed as an input.
     import tensorflow as tf
 
-    seed = tf.stack([tf.cast(seed, "int64"), tf.zeros((), "int64")])
+    seed = tf.stack([tf.cast(seed, "int64"), tf.cast(place, "int64")])
     return tf.random.stateless_uniform(shape, seed)
 
 
-def _check_sampling(temperature, top_k, top_p):
-    if isinstance(temperature, int | float) and not 0 < temperature < math.inf:
+def check_sampling(temperature=1.0, top_k=None, top_p=None):
+    """Raises `ValueError` for a number that cannot limit or temper a draw; tensors pass."""
+    if is_number(temperature) and not 0 < temperature < math.inf:
         raise ValueError(f"temperature must be above 0, received {temperature}; 0 would be greedy_search.")
-    if top_k is not None and top_k < 1:
+    if is_number(top_k) and top_k < 1:
         raise ValueError(f"top_k must be at least 1 (None: no limit), received {top_k}.")
-    if top_p is not None and not 0 < top_p <= 1:
+    if is_number(top_p) and not 0 < top_p <= 1:
         raise ValueError(f"top_p must be above 0 and at most 1 (None: no limit), received {top_p}.")
+
+
+def is_number(value):
+    """Whether it is a number of Python or NumPy, known now, and not a tensor or None."""
+    return isinstance(value, numbers.Real)

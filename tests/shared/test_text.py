@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from shared.cli import UserError
-from shared.text import Vocabulary, VocabularyError, tokenize_words
+from shared.text import Vocabulary, VocabularyError, load_tokens, save_tokens, tokenize_words
 
 SPECIALS = ("<pad>", "<start>", "<end>", "<unk>")
 
@@ -126,6 +126,27 @@ def test_foreign_json_is_refused(tmp_path, change, message):
     path.write_text(json.dumps(json.loads(path.read_text()) | change))
     with pytest.raises(VocabularyError, match=message):
         Vocabulary.load(path)
+
+
+def test_tokens_of_any_kind_are_kept(tmp_path):
+    path = tmp_path / "vocabulary.json"
+    tokens = ("\n", "\r", "\0", '"', "\u2028", "\u0301", "\U0001f415", "", "a", "a")
+    save_tokens(path, tokens)
+    assert load_tokens(path) == list(tokens)
+    with pytest.raises(VocabularyError, match=r"vocabulary\.json is not a usable vocabulary: .*begins with"):
+        Vocabulary.load(path)
+    words = Vocabulary([*SPECIALS, "dog"])
+    words.save(path)
+    assert load_tokens(path) == list(words.tokens)
+
+
+def test_tokens_whose_order_was_changed_are_refused(tmp_path):
+    path = tmp_path / "vocabulary.json"
+    save_tokens(path, ["a", "b", "c"])
+    document = json.loads(path.read_text())
+    path.write_text(json.dumps(document | {"tokens": ["b", "a", "c"]}))
+    with pytest.raises(VocabularyError, match="checksum does not match its 3 tokens"):
+        load_tokens(path)
 
 
 @pytest.mark.parametrize("content", [b"", b"not json", b"[1, 2]", b"\xff\xfe\x00"])

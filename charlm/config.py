@@ -1,0 +1,132 @@
+"""What a character model's run is made of: a frozen dataclass, from the command line and in the run folder."""
+
+import math
+from dataclasses import dataclass, field
+
+from shared.cli import UserError
+from shared.runs import RunFolder
+
+CELL_NAMES = ("lstm", "gru", "simple")
+PRECISIONS = ("auto", "float32", "mixed_bfloat16")
+
+# The smallest values that make sense; NumPy takes no negative seeds.
+_LEAST = {
+    "min_count": 1,
+    "units": 1,
+    "depth": 1,
+    "embedding_size": 1,
+    "window": 2,
+    "batch_size": 1,
+    "epochs": 1,
+    "steps_between": 0,
+    "patience": 1,
+    "sample_length": 0,
+    "seed": 0,
+}
+_RATES = ("dropout", "input_dropout", "output_dropout", "recurrent_weight_dropout", "average_decay", "warmup", "forget_rate")
+
+
+def _option(default, help, **metadata):  # noqa: A002 - argparse's own word
+    return field(default=default, metadata={"help": help, **metadata})
+
+
+@dataclass(frozen=True)
+class CharLMConfig:
+    """Settings of one training run; every field is an option of `python -m charlm.train`."""
+
+    data: tuple[str, ...] = _option(
+        ("shakespeare",), "text files, a folder, - for standard input, tfds:NAME, shakespeare, or hello"
+    )
+    pattern: str = _option("*.txt", "which files of a folder")
+    validation_fraction: float = _option(0.1, "share of the text, at its end, that is validated on")
+    test_fraction: float = _option(0.0, "share of the text, at its very end, that is left for a test")
+    min_count: int = _option(1, "characters seen less often in the training text are spelled in bytes")
+    cell: str = _option("lstm", "recurrent cell", choices=CELL_NAMES)
+    units: int = _option(512, "width of each recurrent layer")
+    depth: int = _option(2, "recurrent layers")
+    embedding_size: int = _option(128, "width of the embedded characters, where they are not tied")
+    tie_embeddings: bool = _option(False, "one matrix for embedding and output; both have the layers' width")
+    dropout: float = _option(0.3, "rate between recurrent layers, one mask for all steps of a window")
+    input_dropout: float = _option(0.0, "rate on embedded characters, one mask for all steps of a window")
+    output_dropout: float = _option(0.3, "rate before the output layer, one mask for all steps of a window")
+    recurrent_weight_dropout: float = _option(0.0, "rate on the weights of the recurrent kernels")
+    window: int = _option(64, "steps through which the gradient goes back")
+    batch_size: int = _option(128, "streams of text that are read side by side")
+    forget_rate: float = _option(0.05, "chance of a stream to begin a window with a state of zeros")
+    epochs: int = _option(30, "passes over the training text")
+    minutes: float | None = _option(None, "minutes of training, evaluation not counted, in place of epochs")
+    steps_between: int = _option(
+        0, "steps between evaluations; 0: a pass over the text, and 1000 steps at most"
+    )
+    learning_rate: float = _option(4e-3, "highest rate of AdamW")
+    warmup: float = _option(0.02, "share of the run in which the rate climbs to its highest")
+    weight_decay: float = _option(0.01, "decoupled weight decay of AdamW")
+    clip_norm: float = _option(1.0, "largest global norm of the gradient")
+    average_decay: float = _option(0.99, "decay of the weight average that is evaluated and kept")
+    patience: int | None = _option(None, "evaluations without a better one before the run stops")
+    precision: str = _option(
+        "auto", "auto: mixed_bfloat16 where the processor is fast at it", choices=PRECISIONS
+    )
+    prompts: tuple[str, ...] = _option(("",), "what the samples that are kept of the training begin with")
+    sample_length: int = _option(300, "characters of each of these samples; 0: none")
+    seed: int = _option(1, "seed of weights, dropout, data and samples")
+
+    def __post_init__(self):
+        for name in ("data", "prompts"):  # lists, as JSON gives them back
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+        for name, least in _LEAST.items():
+            value = getattr(self, name)
+            self._require(name, value is None or value >= least, f"be at least {least}")
+        for name in ("learning_rate", "clip_norm"):
+            self._require(name, 0.0 < getattr(self, name) < math.inf, "be a number above 0")
+        self._require("weight_decay", 0.0 <= self.weight_decay < math.inf, "be a number of at least 0")
+        self._require("minutes", self.minutes is None or 0.0 < self.minutes < math.inf, "be a number above 0")
+        for name in _RATES:
+            self._require(name, 0.0 <= getattr(self, name) < 1.0, "lie in [0, 1)")
+        for name, names in (("cell", CELL_NAMES), ("precision", PRECISIONS)):
+            self._require(name, getattr(self, name) in names, f"be one of {', '.join(names)}")
+
+    def _require(self, name, holds, expected):
+        if not holds:
+            raise ValueError(f"--{name.replace('_', '-')} must {expected}, not {getattr(self, name)}")
+
+    @classmethod
+    def from_run(cls, run: RunFolder) -> "CharLMConfig":
+        """The settings that a run folder keeps; those it does not name have their defaults.
+
+        Raises:
+            UserError: there are settings that this version does not know, or values that it refuses.
+        """
+        try:
+            return cls(**run.config)
+        except (TypeError, ValueError) as error:
+            raise UserError(
+                f"The settings in {run.path}/config.json are not those of this version: {error}."
+            ) from error
+
+
+def recipe(data: tuple[str, ...]) -> CharLMConfig:
+    """The settings that hold for a source where the command line says nothing else.
+
+    The lecture's "hello" has five characters: a small network learns them by heart.
+    """
+    if data != ("hello",):
+        return CharLMConfig(data=data)
+    return CharLMConfig(
+        data=data,
+        units=16,
+        depth=1,
+        embedding_size=8,
+        dropout=0.0,
+        output_dropout=0.0,
+        window=4,
+        batch_size=1,
+        epochs=300,
+        steps_between=50,
+        learning_rate=0.03,
+        weight_decay=0.0,
+        average_decay=0.9,
+        precision="float32",
+        prompts=("h",),
+        sample_length=9,
+    )

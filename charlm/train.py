@@ -1,0 +1,68 @@
+"""Trains a character model: python -m charlm.train --data FILE --out runs/NAME.
+
+With no arguments, it learns from Shakespeare's plays; `--data hello` is the example of the lecture, in seconds.
+"""
+
+import argparse
+import dataclasses
+import re
+from pathlib import Path
+
+from charlm.config import CharLMConfig, recipe
+from shared.cli import add_config_arguments, config_from_arguments, run_script
+from shared.quiet import import_tensorflow_quietly
+
+
+def parse_arguments(argv=None) -> tuple[argparse.Namespace, CharLMConfig]:
+    parser = argparse.ArgumentParser(
+        prog="python -m charlm.train",
+        description="Train a language model over characters. What it writes as it learns is in samples.txt of "
+        "the run folder. --data hello has settings of its own (charlm.config.recipe).",
+        epilog="Ctrl-C saves and stops; the same --out with --resume goes on. Exit status: 0; 2 if the run "
+        "could not be done; 130 after Ctrl-C.",
+    )
+    add_config_arguments(parser, CharLMConfig)
+    parser.add_argument("--out", type=Path, help="run folder (default: runs/ and the name of the data)")
+    parser.add_argument(
+        "--resume", action="store_true", help="go on with the stopped run in --out; its settings hold"
+    )
+    parser.add_argument(
+        "--cache", type=Path, help="folder for a text too long for memory (default: that of temporary files)"
+    )
+    arguments = parser.parse_args(argv)
+    data = tuple(getattr(arguments, "data", ("shakespeare",)))
+    arguments.out = arguments.out or Path("runs") / _name_of(data[0])
+    base = _started_with(arguments.out) if arguments.resume else recipe(data)
+    return arguments, config_from_arguments(CharLMConfig, arguments, base=base)
+
+
+def _name_of(data: str) -> str:
+    """What to call a run on a source: the file or folder without suffix, or the source's own name."""
+    if data == "-":
+        return "standard-input"
+    path = Path(data)
+    return path.resolve().stem if path.exists() else re.sub(r"[^\w.-]+", "-", data)
+
+
+def _started_with(path: Path) -> CharLMConfig:
+    from shared.runs import RunFolder
+
+    return CharLMConfig.from_run(RunFolder.open(path, "charlm"))
+
+
+def main(argv=None) -> int:
+    arguments, config = parse_arguments(argv)
+    import_tensorflow_quietly()
+    from charlm.training import train_charlm
+    from shared.runs import RunFolder
+
+    run = RunFolder.create(arguments.out, dataclasses.asdict(config), "charlm", resume=arguments.resume)
+    result = train_charlm(config, run, resume=arguments.resume, cache_dir=arguments.cache)
+    best = ", ".join(f"{name} {value:.4f}" for name, value in result.best_metrics.items())
+    print(f"Best epoch {result.best_epoch}: {best}. Kept in {run.path}; what it wrote: {run.samples_file}.")
+    print(f"Let it write: python -m charlm.generate --model {run.path}")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(run_script(main))

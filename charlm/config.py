@@ -7,6 +7,8 @@ from shared.cli import UserError
 from shared.runs import RunFolder
 
 CELL_NAMES = ("lstm", "gru", "simple")
+OPTIMIZERS = ("muon", "adamw")
+RATES = {"muon": 0.02, "adamw": 0.004}
 PRECISIONS = ("auto", "float32", "mixed_bfloat16")
 
 # The smallest values that make sense; NumPy takes no negative seeds.
@@ -23,7 +25,15 @@ _LEAST = {
     "sample_length": 0,
     "seed": 0,
 }
-_RATES = ("dropout", "input_dropout", "output_dropout", "recurrent_weight_dropout", "average_decay", "warmup", "forget_rate")
+_RATES = (
+    "dropout",
+    "input_dropout",
+    "output_dropout",
+    "recurrent_weight_dropout",
+    "average_decay",
+    "warmup",
+    "forget_rate",
+)
 
 
 def _option(default, help, **metadata):  # noqa: A002 - argparse's own word
@@ -58,9 +68,10 @@ class CharLMConfig:
     steps_between: int = _option(
         0, "steps between evaluations; 0: a pass over the text, and 1000 steps at most"
     )
-    learning_rate: float = _option(4e-3, "highest rate of AdamW")
+    optimizer: str = _option("muon", "what updates the weights", choices=OPTIMIZERS)
+    learning_rate: float | None = _option(None, "highest rate; none: 0.02 for muon, 0.004 for adamw")
     warmup: float = _option(0.02, "share of the run in which the rate climbs to its highest")
-    weight_decay: float = _option(0.01, "decoupled weight decay of AdamW")
+    weight_decay: float = _option(0.01, "decoupled weight decay of the matrices")
     clip_norm: float = _option(1.0, "largest global norm of the gradient")
     average_decay: float = _option(0.99, "decay of the weight average that is evaluated and kept")
     patience: int | None = _option(None, "evaluations without a better one before the run stops")
@@ -77,18 +88,24 @@ class CharLMConfig:
         for name, least in _LEAST.items():
             value = getattr(self, name)
             self._require(name, value is None or value >= least, f"be at least {least}")
-        for name in ("learning_rate", "clip_norm"):
-            self._require(name, 0.0 < getattr(self, name) < math.inf, "be a number above 0")
+        rate = self.learning_rate
+        self._require("learning_rate", rate is None or 0.0 < rate < math.inf, "be a number above 0")
+        self._require("clip_norm", 0.0 < self.clip_norm < math.inf, "be a number above 0")
         self._require("weight_decay", 0.0 <= self.weight_decay < math.inf, "be a number of at least 0")
         self._require("minutes", self.minutes is None or 0.0 < self.minutes < math.inf, "be a number above 0")
         for name in _RATES:
             self._require(name, 0.0 <= getattr(self, name) < 1.0, "lie in [0, 1)")
-        for name, names in (("cell", CELL_NAMES), ("precision", PRECISIONS)):
+        for name, names in (("cell", CELL_NAMES), ("optimizer", OPTIMIZERS), ("precision", PRECISIONS)):
             self._require(name, getattr(self, name) in names, f"be one of {', '.join(names)}")
 
     def _require(self, name, holds, expected):
         if not holds:
             raise ValueError(f"--{name.replace('_', '-')} must {expected}, not {getattr(self, name)}")
+
+    @property
+    def highest_rate(self) -> float:
+        """The learning rate, or where none is given, that of the optimizer."""
+        return RATES[self.optimizer] if self.learning_rate is None else self.learning_rate
 
     @classmethod
     def from_run(cls, run: RunFolder) -> "CharLMConfig":
@@ -121,9 +138,10 @@ def recipe(data: tuple[str, ...]) -> CharLMConfig:
         output_dropout=0.0,
         window=4,
         batch_size=1,
-        epochs=300,
+        forget_rate=0.2,
+        epochs=400,
         steps_between=50,
-        learning_rate=0.03,
+        learning_rate=0.05,
         weight_decay=0.0,
         average_decay=0.9,
         precision="float32",

@@ -4,31 +4,24 @@ Keras and TensorFlow are imported after the command line is understood, so that 
 """
 
 import argparse
-import contextlib
-import functools
-import json
 import math
-import secrets
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
+from tqdm import tqdm
 
-from charlm.characters import TextStream
-from charlm.sources import read_path, read_stdin
-from shared.cli import UserError, run_script, whole_number
+from charlm.samples import as_jsonl, as_text, check_output, open_output, read_prompt, write_stream
+from shared.cli import run_script, whole_number
 from shared.quiet import import_tensorflow_quietly
 
 if TYPE_CHECKING:
     from charlm.model import CharLM
 
-DEFAULT_MODEL = "shakespeare"
 TEMPERATURE = 0.8
-CHUNK = 64  # tokens that are drawn at once: so often a text appears, and Ctrl-C is heard
-PIECE = 512  # tokens of a prompt that are read at once
+LONG = 10_000  # characters of a prompt whose reading is shown
 
 
 def generate(
@@ -45,8 +38,8 @@ def generate(
 
     Args:
         model: a `charlm.model.CharLM` or `charlm.exported.ExportedCharLM`.
-        prompts: texts to go on with, any characters; give one several times for several samples. An empty one
-            is begun by `model.vocabulary.start`.
+        prompts: texts to go on with, of any characters; the same one several times for several samples. An
+            empty one is begun by `model.vocabulary.start`.
         num_chars: characters to write after each.
         temperature, top_k, top_p: see `shared.decoding.sample_stream`.
         seed: the same gives the same texts; None draws one.
@@ -65,18 +58,12 @@ def generate(
     >>> [len(text) for text in generate(model, ["he", ""], 7, seed=1)]
     [7, 7]
     """
+    from charlm.writer import Writer
+
     if isinstance(prompts, str):
-        raise ValueError("prompts is one text. Expected a list of texts: put it in brackets.")
-    _check_length(num_chars)
+        raise ValueError("prompts is one text. Expected a list of texts: put it in brackets, or use stream.")
     writer = Writer(model, prompts, temperature=temperature, top_k=top_k, top_p=top_p, seed=seed)
-    decoders = [TextStream(model.vocabulary) for _ in prompts]
-    texts = ["" for _ in prompts]
-    # A token is a character or a part of one, so there may be more tokens to draw than characters are wanted.
-    while missing := num_chars - min(map(len, texts), default=num_chars):
-        rows = writer.write(min(missing, CHUNK))
-        pieces = (decoder.feed(row) for decoder, row in zip(decoders, rows, strict=True))
-        texts = [(text + piece)[:num_chars] for text, piece in zip(texts, pieces, strict=True)]
-    return texts
+    return writer.texts(num_chars)
 
 
 def stream(
@@ -89,14 +76,14 @@ def stream(
     top_p: float | None = None,
     seed: int | None = None,
 ) -> Iterator[str]:
-    """What a model writes after one prompt, piece by piece: together the text of `generate(model, [prompt], ...)`.
+    """What a model writes after one prompt, as it writes: together the text of `generate`.
 
     Args:
-        model, num_chars, temperature, top_k, top_p, seed: see `generate`.
         prompt: text to go on with.
+        model, num_chars, temperature, top_k, top_p, seed: see `generate`.
 
     Returns:
-        An iterator over pieces of text. The prompt has been read when it is there.
+        An iterator over pieces of text. The prompt is read before it is returned.
 
     Raises:
         ValueError: an option is out of its range.
@@ -109,102 +96,113 @@ def stream(
     >>> "".join(stream(model, "he", 7, seed=1)) == generate(model, ["he"], 7, seed=1)[0]
     True
     """
-    _check_length(num_chars)
+    from charlm.writer import Writer
+
     writer = Writer(model, [prompt], temperature=temperature, top_k=top_k, top_p=top_p, seed=seed)
-
-    def pieces():
-        decoder, missing = TextStream(model.vocabulary), num_chars
-        while missing:
-            piece = decoder.feed(writer.write(min(missing, CHUNK))[0])[:missing]
-            missing -= len(piece)
-            if piece:
-                yield piece
-
-    return pieces()
+    return (piece for (piece,) in writer.pieces(num_chars) if piece)
 
 
-def _check_length(num_chars):
-    if num_chars < 0:
-        raise ValueError(f"num_chars must be at least 0, received {num_chars}.")
-
-
-class Writer:
-    """A model in the middle of texts, one a row: each `write` goes on where the last one ended.
-
-    Args:
-        model, prompts, temperature, top_k, top_p, seed: see `generate`.
-    """
-
-    def __init__(self, model, prompts, *, temperature=TEMPERATURE, top_k=None, top_p=None, seed=None):
-        import tensorflow as tf
-
-        from shared.decoding import check_sampling
-
-        check_sampling(temperature, top_k, top_p)
-        self._options = {
-            "seed": tf.constant(draw_seed() if seed is None else seed, tf.int64),
-            "temperature": tf.constant(temperature, tf.float32),
-            "top_k": tf.constant(min(top_k or 0, 2**31 - 1), tf.int32),
-            "top_p": tf.constant(1.0 if top_p is None else top_p, tf.float32),
-        }
-        self._read, self._draw = _graphs(model)
-        self._position = 0
-        distinct = list(dict.fromkeys(prompts))
-        rows = [distinct.index(prompt) for prompt in prompts]
-        begun = [self._begin(model, prompt) for prompt in distinct] or [(0, model.get_initial_state(1))]
-        tokens, states = zip(*begun, strict=True)
-        self._tokens = tf.gather(tf.constant(tokens, tf.int32), tf.constant(rows, tf.int32))
-        self._states = tf.nest.map_structure(lambda *parts: tf.gather(tf.concat(parts, 0), rows), *states)
-
-    def _begin(self, model, prompt):
-        """The last token of a prompt, and the state before it."""
-        ids = model.vocabulary.encode(prompt)
-        ids = ids if len(ids) else np.array([model.vocabulary.start], np.int32)
-        states = model.get_initial_state(1)
-        for place in range(0, len(ids) - 1, PIECE):
-            states = self._read(ids[None, place : min(place + PIECE, len(ids) - 1)], states)
-        return int(ids[-1]), states
-
-    def write(self, count: int) -> np.ndarray:
-        """The next tokens of each text, `(rows, count)` int32."""
-        written, self._tokens, self._states = self._draw(
-            self._tokens, self._states, {**self._options, "count": count, "position": self._position}
-        )
-        self._position += count
-        return written.numpy()
-
-
-@functools.lru_cache(maxsize=2)  # a graph keeps its model alive
-def _graphs(model):
-    """Two compiled functions of a model: the state after some tokens, and `sample_stream`."""
-    import tensorflow as tf
-
-    from shared.decoding import sample_stream
-
-    states = tf.nest.map_structure(
-        lambda state: tf.TensorSpec((None, *state.shape[1:]), state.dtype), model.get_initial_state(1)
+def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m charlm.generate",
+        description="Let a model write. The prompt is printed, then what follows it, as it is written.",
+        epilog="The same seed, model and options give the same text. A prompt may hold characters that the "
+        "model never saw: it reads their bytes. Exit status: 0; 2 if nothing could be done; 130 after "
+        "Ctrl-C, and what was written by then stays.",
     )
-    dtypes = {
-        "count": tf.int32,
-        "position": tf.int64,
-        "seed": tf.int64,
-        "temperature": tf.float32,
-        "top_k": tf.int32,
-        "top_p": tf.float32,
-    }
-    options = {name: tf.TensorSpec((), dtype) for name, dtype in dtypes.items()}
+    parser.add_argument(
+        "--model",
+        default="shakespeare",
+        help="preset, run folder of charlm.train or folder of charlm.export (default: %(default)s)",
+    )
+    prompt = parser.add_mutually_exclusive_group()
+    prompt.add_argument("--prompt", default="", metavar="TEXT", help="what to go on with (default: nothing)")
+    prompt.add_argument(
+        "--prompt-file", metavar="FILE", help="what to go on with, in a file; -: on standard input"
+    )
+    for name, kind, default, metavar, text in _OPTIONS:
+        parser.add_argument(name, type=kind, default=default, metavar=metavar, help=text)
+    parser.add_argument(
+        "--format",
+        choices=("text", "jsonl"),
+        default="text",
+        help="text: as it is written, ended by a line break, with a line above each of several samples; "
+        "jsonl: an object for each sample, prompt and continuation apart (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--output", type=Path, metavar="FILE", help="file to write (default: standard output)"
+    )
+    return parser.parse_args(argv)
 
-    @tf.function(input_signature=[tf.TensorSpec((None, None), tf.int32), states], autograph=False)
-    def read(tokens, states):
-        return model.read(tokens, states)[1]
 
-    @tf.function(input_signature=[tf.TensorSpec((None,), tf.int32), states, options], autograph=False)
-    def draw(tokens, states, options):
-        return sample_stream(model.step, states, tokens, **options)
+def _number(text: str, most: float = math.inf) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0.0 < number <= most or number == math.inf:
+        above = "above 0" if most == math.inf else f"above 0 and at most {most:g}"
+        raise argparse.ArgumentTypeError(f"expected a number {above}, got {text!r}")
+    return number
 
-    return read, draw
+
+def _seed(text: str) -> int:
+    number = whole_number(text, least=0)
+    if number >= 2**63:
+        raise argparse.ArgumentTypeError(f"expected a whole number below 2**63, got {text!r}")
+    return number
 
 
-def draw_seed() -> int:
-    """A seed that nobody can foresee, short enough to be typed."""
-    return secrets.randbelow(2**31)
+_OPTIONS = (
+    (
+        "--num-chars",
+        partial(whole_number, least=0),
+        500,
+        "N",
+        "characters to write after the prompt (default: %(default)s)",
+    ),
+    ("--temperature", _number, TEMPERATURE, "T", "below 1 safer, above 1 wilder (default: %(default)s)"),
+    ("--top-k", whole_number, None, "K", "draw from the K likeliest characters only (default: from all)"),
+    (
+        "--top-p",
+        partial(_number, most=1.0),
+        None,
+        "P",
+        "draw from the fewest characters that together have probability P (default: from all)",
+    ),
+    ("--seed", _seed, None, "S", "decides the text (default: drawn, and told on standard error)"),
+    ("--num-samples", whole_number, 1, "B", "texts to write, side by side (default: %(default)s)"),
+)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the script; returns its exit status."""
+    arguments = parse_arguments(argv)
+    prompt = arguments.prompt if arguments.prompt_file is None else read_prompt(arguments.prompt_file)
+    if arguments.output is not None:
+        check_output(arguments.output, arguments.prompt_file)
+    import_tensorflow_quietly()
+    from charlm.model import CharLM
+    from charlm.writer import Writer, draw_seed
+
+    model = CharLM.from_any(arguments.model)
+    options = {name: getattr(arguments, name) for name in ("temperature", "top_k", "top_p", "seed")}
+    if options["seed"] is None:
+        options["seed"] = draw_seed()
+        print(f"--seed {options['seed']}", file=sys.stderr)
+    prompts = [prompt] * arguments.num_samples
+    hidden = None if len(prompt) > LONG else True  # None: where standard error is no terminal
+    with tqdm(total=len(prompt), unit="char", leave=False, disable=hidden) as bar:
+        writer = Writer(model, prompts, **options, progress=bar.update)
+    with open_output(arguments.output) as write:
+        if arguments.format == "jsonl":
+            write(as_jsonl(prompt, writer.texts(arguments.num_chars), options))
+        elif arguments.num_samples > 1:
+            write(as_text(prompt, writer.texts(arguments.num_chars)))
+        else:
+            write_stream(write, prompt, (piece for (piece,) in writer.pieces(arguments.num_chars)))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(run_script(main))

@@ -118,9 +118,11 @@ class Scorer:
             progress: called with the number of tokens that were predicted since it was last called.
 
         Raises:
-            ValueError: the text has less than two characters.
+            ValueError: the text has less than two characters, or `chunk` is below 1.
         """
         ids = checked_text(ids)
+        if chunk < 1:
+            raise ValueError(f"chunk must be at least 1, not {chunk}.")
         nats, states = 0.0, self.model.get_initial_state(1)
         for place in range(0, len(ids) - 1, chunk):
             time = min(chunk, len(ids) - 1 - place)

@@ -11,6 +11,7 @@ from charlm.config import CharLMConfig
 from charlm.data import TextData, encode_split, load_text
 from charlm.generate import generate
 from charlm.model import CharLM
+from charlm.muon import BFloat16Muon
 from charlm.scoring import Scorer
 from charlm.windows import TextWindows
 from shared.cli import UserError
@@ -21,6 +22,7 @@ from shared.reporting import Size
 from shared.runs import RunFolder
 from shared.training import TrainResult, train
 
+ADAM_SHARE = 0.2  # of Muon's rate, for what Muon is not made for
 VALIDATED = 2**20  # tokens; of a longer validation text, the first so many are read after each epoch
 CHARACTERS = Size("characters", lambda batch: batch["tokens"][:, 1:].size)
 
@@ -65,18 +67,19 @@ def train_charlm(
         forget_rate=config.forget_rate,
         seed=config.seed,
     )
-    model = CharLM.from_settings(config, vocabulary, dtype=choose_policy(config.precision))
+    policy = choose_policy(config.precision)
+    model = CharLM.from_settings(config, vocabulary, dtype=policy)
     validation = Validation(model, ids["validation"][:VALIDATED], run, config)
     if not resume:
         validation.show("untrained")
     return train(
         model,
-        make_optimizer(config),
+        make_optimizer(config, policy),
         language_loss,
         windows,
         epochs=None if config.minutes else _epochs(config, windows),
         minutes=config.minutes,
-        schedule=cosine(config.learning_rate, config.warmup),
+        schedule=cosine(config.highest_rate, config.warmup),
         steps_per_epoch=windows.steps_per_epoch,
         run=run,
         evaluate=validation,
@@ -105,9 +108,25 @@ def _epochs(config: CharLMConfig, windows: TextWindows) -> int:
     return -(-config.epochs * windows.steps_per_pass // windows.steps_per_epoch)
 
 
-def make_optimizer(config: CharLMConfig) -> keras.optimizers.Optimizer:
-    """AdamW; only matrices decay, as no embedding or bias wants to be small. Its rate comes from a schedule."""
-    optimizer = keras.optimizers.AdamW(config.learning_rate, beta_2=0.99, weight_decay=config.weight_decay)
+def make_optimizer(config: CharLMConfig, policy: str = "float32") -> keras.optimizers.Optimizer:
+    """Muon or AdamW; its rate comes from a schedule. Only matrices decay: no embedding or bias wants to be small.
+
+    Muon (Jordan et al. 2024, with the scale of Liu et al. 2025, "Muon is Scalable for LLM Training") makes the
+    update of a matrix orthogonal. It is for the recurrent layers; embedding, output layer and biases have the
+    updates of AdamW, at a part of the rate.
+    """
+    if config.optimizer == "adamw":
+        optimizer = keras.optimizers.AdamW(config.highest_rate, beta_2=0.99, weight_decay=config.weight_decay)
+    else:
+        muon = BFloat16Muon if policy == "mixed_bfloat16" else keras.optimizers.Muon
+        optimizer = muon(
+            config.highest_rate,
+            weight_decay=config.weight_decay,
+            adam_weight_decay=config.weight_decay,
+            adam_beta_2=0.99,
+            adam_lr_ratio=ADAM_SHARE,
+            exclude_layers=["output"],
+        )
     optimizer.exclude_from_weight_decay(var_names=["bias", "embeddings"])
     return optimizer
 

@@ -31,8 +31,8 @@ def add_config_arguments(parser: argparse.ArgumentParser, config_class: type) ->
     """Adds one option for each field of a dataclass.
 
     `learning_rate: float` becomes `--learning-rate`, a `bool` becomes `--mirror` / `--no-mirror`,
-    `tuple[T, ...]` takes one or more values, and `T | None` takes the word `none`. Field metadata: `help`, `choices`. A field without a default becomes a
-    required option.
+    `tuple[T, ...]` takes one or more values, and `T | None` takes the word `none`. Field metadata: `help`,
+    `choices`. A field without a default becomes a required option.
 
     Args:
         parser: gets the options. Those that the user does not give leave no trace in the namespace.
@@ -66,7 +66,8 @@ def add_config_arguments(parser: argparse.ArgumentParser, config_class: type) ->
         if hint is bool:
             options["action"] = argparse.BooleanOptionalAction
         elif typing.get_origin(hint) is tuple:
-            options |= {"nargs": "+", "type": typing.get_args(hint)[0], "metavar": field.name.upper()}
+            kind = _parser_of(field.name, typing.get_args(hint)[0])
+            options |= {"nargs": "+", "type": kind, "metavar": field.name.upper()}
         else:
             options["type"] = _parser_of(field.name, hint)
             options["choices"] = field.metadata.get("choices")
@@ -96,6 +97,7 @@ def config_from_arguments(
         for field in dataclasses.fields(config_class)
         if hasattr(namespace, field.name)
     }
+    given = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
     try:
         return config_class(**given) if base is None else dataclasses.replace(base, **given)
     except ValueError as error:

@@ -85,4 +85,6 @@ def sample_stream(
     written = tf.TensorArray("int32", size=count + 1, element_shape=tokens.shape).write(0, tokens)
     loop = (ops.zeros((), "int32"), tokens, state, written)
     _, tokens, state, written = ops.while_loop(lambda index, *_: index < count, advance, loop)
-    return ops.transpose(written.stack()[1:]), tokens, state
+    # Transposed as float32, which holds every id: about integers, oneDNN logs an error on some processors.
+    written = ops.transpose(ops.cast(written.stack()[1:], "float32"))
+    return ops.cast(written, "int32"), tokens, state

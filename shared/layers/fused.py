@@ -276,7 +276,8 @@ def _backwards(cell, kept, arrays, recurrent_kernel, bias, initial, outputs, out
     transposed = tf.transpose(recurrent_kernel)
     products_kept, *states_kept = arrays
     count = 1 if cell.is_additive else 2
-    written = kept.arrays([initial[0]], kept.products.shape[-1])[:1] * count
+    # Each its own array: outside of a graph, the same one in two places would be overwritten.
+    written = [kept.arrays([initial[0]], kept.products.shape[-1])[0] for _ in range(count)]
 
     def before(step):
         """The states that a step was given."""

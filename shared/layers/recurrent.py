@@ -14,6 +14,8 @@ kernel (features to units), W_hh recurrent kernel (units to units), b bias, * pr
 the sigmoid.
 """
 
+import contextlib
+
 import keras
 from keras import ops
 
@@ -62,7 +64,9 @@ class ExplicitState:
             del config[name]
         if hasattr(self, "use_cudnn"):  # Keras leaves it out
             config["use_cudnn"] = self.use_cudnn
-        return {**config, "recurrent_weight_dropout": self.recurrent_weight_dropout}
+        # The seed is one more that Keras leaves out, in a simple RNN.
+        own = {"recurrent_weight_dropout": self.recurrent_weight_dropout, "seed": self.cell.seed}
+        return {**config, **own}
 
     def build(self, inputs_shape, initial_state_shape=None):
         super().build(inputs_shape)
@@ -101,7 +105,8 @@ class ExplicitState:
             with `go_backwards` the outputs are in the order in which the steps were computed.
         """
         if not self.is_fused(mask):
-            return super().inner_loop(sequences, initial_state, mask, training=training)
+            with self._dropped_weights(training):
+                return super().inner_loop(sequences, initial_state, mask, training=training)
         if training and self.cell.dropout:
             sequences = sequences * self.cell.get_dropout_mask(sequences[:, 0, :])[:, None, :]
         if self.go_backwards:
@@ -133,6 +138,17 @@ class ExplicitState:
             return kernel
         return keras.random.dropout(kernel, self.recurrent_weight_dropout, seed=self.cell.seed_generator)
 
+    @contextlib.contextmanager
+    def _dropped_weights(self, training):
+        """Inside, Keras's own loop finds the recurrent kernel of one call where it looks for its weights."""
+        kept = self.cell.recurrent_kernel
+        if training and self.recurrent_weight_dropout:
+            self.cell.recurrent_kernel = self._recurrent_kernel(training)
+        try:
+            yield
+        finally:
+            self.cell.recurrent_kernel = kept
+
     def _biases(self):
         """The biases of input and state; only a GRU has the second."""
         if not self.cell.use_bias:
@@ -146,8 +162,8 @@ class ExplicitState:
     def step(self, inputs, states, training=None):
         """One step of the recurrence, with the weights of the layer; T steps equal one call over T steps.
 
-        Dropout of the layer, where it has any, draws anew at each step: the mask of a sequence is known to
-        `call` only.
+        Dropout of inputs and state, where the layer has any, draws anew at each step: the mask of a sequence
+        is known to `call` only. `recurrent_weight_dropout` drops nothing here.
 
         Args:
             inputs: `(batch, features)`.

@@ -159,7 +159,7 @@ class RecurrentStack(keras.layers.Layer):
         """One step through all layers, with the weights of the stack; T steps equal one call over T steps.
 
         Dropout, where `training` asks for it, draws anew at each step: the mask of a sequence is known to
-        `call` only.
+        `call` only. `recurrent_weight_dropout` drops nothing here.
 
         Args:
             inputs: `(batch, features)`.

@@ -64,14 +64,23 @@ ROWS = {
     "SimpleRNN": Row(lambda **kw: SimpleRNN(4, **kw), SEQUENCE),
     "SimpleRNN, state": Row(lambda **kw: SimpleRNN(4, **kw), SEQUENCE | states(1), nested=[0]),
     "SimpleRNN, dropout": Row(lambda **kw: SimpleRNN(4, dropout=0.5, seed=8, **kw), SEQUENCE, drops=True),
+    "SimpleRNN, weight dropout": Row(
+        lambda **kw: SimpleRNN(4, recurrent_weight_dropout=0.5, seed=8, **kw), SEQUENCE, drops=True
+    ),
     "GRU": Row(lambda **kw: GRU(4, **kw), SEQUENCE),
     "GRU, state": Row(lambda **kw: GRU(4, **kw), SEQUENCE | states(1), nested=[0]),
     "GRU, of the paper": Row(lambda **kw: GRU(4, reset_after=False, **kw), SEQUENCE),
     "GRU, dropout": Row(lambda **kw: GRU(4, dropout=0.5, seed=8, **kw), SEQUENCE, drops=True),
+    "GRU, weight dropout": Row(
+        lambda **kw: GRU(4, recurrent_weight_dropout=0.5, seed=8, **kw), SEQUENCE, drops=True
+    ),
     "LSTM": Row(lambda **kw: LSTM(4, **kw), SEQUENCE),
     "LSTM, state": Row(lambda **kw: LSTM(4, **kw), SEQUENCE | states(2), nested=[0, 0]),
     "LSTM, dropout": Row(
         lambda **kw: LSTM(4, dropout=0.5, recurrent_dropout=0.5, seed=8, **kw), SEQUENCE, drops=True
+    ),
+    "LSTM, weight dropout": Row(
+        lambda **kw: LSTM(4, dropout=0.5, recurrent_weight_dropout=0.5, seed=8, **kw), SEQUENCE, drops=True
     ),
     "RecurrentStack": Row(lambda **kw: RecurrentStack(4, **kw), SEQUENCE),
     "RecurrentStack, deep": Row(
@@ -79,6 +88,13 @@ ROWS = {
     ),
     "RecurrentStack, both ways": Row(
         lambda **kw: RecurrentStack(4, cell="simple", depth=2, bidirectional=True, dropout=0.5, seed=8, **kw),
+        SEQUENCE,
+        drops=True,
+    ),
+    "RecurrentStack, weight dropout": Row(
+        lambda **kw: RecurrentStack(
+            4, depth=2, bidirectional=True, dropout=0.5, recurrent_weight_dropout=0.5, seed=8, **kw
+        ),
         SEQUENCE,
         drops=True,
     ),
@@ -100,6 +116,7 @@ ROWS = {
     "MaskedPooling, last": Row(lambda **kw: MaskedPooling("last", **kw), SEQUENCE),
 }
 every_layer = pytest.mark.parametrize("row", ROWS.values(), ids=ROWS.keys())
+while_training = pytest.mark.parametrize("training", [False, True], ids=["resting", "training"])
 layers_that_drop = pytest.mark.parametrize(
     "row", [row for row in ROWS.values() if row.drops], ids=[name for name, row in ROWS.items() if row.drops]
 )
@@ -244,12 +261,13 @@ def test_more_padding_changes_nothing(row):
 
 
 @every_layer
-def test_what_stands_in_padding_gets_no_gradient(row):
+@while_training
+def test_what_stands_in_padding_gets_no_gradient(row, training):
     layer = built(row)
     tensors = {name: tf.constant(tensor) for name, tensor in some_tensors(row).items()}
     with tf.GradientTape() as tape:
         tape.watch(tensors)
-        outputs = keras.tree.flatten(row.call(layer, tensors, mask=some_mask()))
+        outputs = keras.tree.flatten(row.call(layer, tensors, mask=some_mask(), training=training))
         loss = sum(tf.reduce_sum(tf.sin(output)) for output in outputs)
     gradient = tape.gradient(loss, tensors[row.masked]).numpy()
     assert not np.any(gradient[~some_mask()])
@@ -269,10 +287,11 @@ def test_mixed_bfloat16(row, masked):
 
 
 @every_layer
-def test_gradients_reach_every_trainable_weight(row):
+@while_training
+def test_gradients_reach_every_trainable_weight(row, training):
     layer = built(row)
     with tf.GradientTape() as tape:
-        outputs = keras.tree.flatten(row.call(layer, some_tensors(row), mask=some_mask()))
+        outputs = keras.tree.flatten(row.call(layer, some_tensors(row), mask=some_mask(), training=training))
         loss = sum(tf.reduce_sum(tf.sin(output)) for output in outputs)
     gradients = tape.gradient(loss, [weight.value for weight in layer.trainable_variables])
     for weight, gradient in zip(layer.trainable_variables, gradients, strict=True):

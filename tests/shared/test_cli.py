@@ -28,6 +28,8 @@ class Config:
     patience: int | None = option(None, help="epochs to wait")
     cache: Path | None = dataclasses.field(default=Path("features"), metadata={"help": "folder"})
     prompt: str = option("", help="text to begin with")
+    files: tuple[str, ...] = option(("a.txt", "b.txt"), help="texts")
+    sizes: tuple[int, ...] = option((), help="widths")
 
     def __post_init__(self):
         if self.units < 1:
@@ -48,7 +50,9 @@ def test_defaults_hold_where_no_option_is_given():
 def test_every_kind_of_option():
     arguments = ["--data", "x", "--learning-rate", "0.5", "--units", "3", "--cell", "gru", "--no-mirror"]
     arguments += ["--quiet", "--patience", "4", "--cache", "None", "--prompt", "a b", "--out", "runs"]
-    assert parse(*arguments) == Config("x", 0.5, 3, "gru", False, True, 4, None, "a b")
+    arguments += ["--files", "c", "d e", "--sizes", "7"]
+    expected = Config("x", 0.5, 3, "gru", False, True, 4, None, "a b", ("c", "d e"), (7,))
+    assert parse(*arguments) == expected
 
 
 def test_a_base_gives_way_only_to_what_was_given():
@@ -63,6 +67,8 @@ def test_a_base_gives_way_only_to_what_was_given():
     [
         (["--units", "many", "--data", "x"], "argument --units: invalid int value: 'many'"),
         (["--cell", "rnn", "--data", "x"], "invalid choice: 'rnn'"),
+        (["--sizes", "3", "wide", "--data", "x"], "argument --sizes: invalid int value: 'wide'"),
+        (["--files", "--data", "x"], "argument --files: expected at least one argument"),
         (["--unitz", "3", "--data", "x"], "unrecognized arguments: --unitz 3"),
         ([], "the following arguments are required: --data"),
     ],
@@ -85,6 +91,8 @@ def test_help_shows_defaults_once(capsys):
         "--mirror, --no-mirror mirror images (default: on) --quiet",
         "say less (default: off) --patience PATIENCE epochs to wait (default: none)",
         "folder (default: features) --prompt PROMPT text to begin with (default: none)",
+        "--files FILES [FILES ...] texts (default: a.txt b.txt)",
+        "--sizes SIZES [SIZES ...] widths (default: none)",
     ):
         assert line in text
 
@@ -94,8 +102,14 @@ def test_values_that_the_dataclass_refuses_are_user_errors():
         parse("--data", "x", "--units", "0")
 
 
-def test_a_type_without_an_option_is_refused():
-    wide = dataclasses.make_dataclass("Wide", [("sizes", list[int])])
+def test_a_base_keeps_its_tuples_where_none_is_given():
+    base = Config("y", files=("c",), sizes=(3, 5))
+    assert parse("--data", "y", "--sizes", "7", base=base) == Config("y", files=("c",), sizes=(7,))
+
+
+@pytest.mark.parametrize("kind", [list[int], tuple[bool, ...], tuple[list, ...], dict])
+def test_a_type_without_an_option_is_refused(kind):
+    wide = dataclasses.make_dataclass("Wide", [("sizes", kind)])
     with pytest.raises(TypeError, match="'sizes'"):
         add_config_arguments(argparse.ArgumentParser(), wide)
 
@@ -166,7 +180,7 @@ sys.exit(run_script(lambda argv: print("x" * 100_000)))
 def test_light_modules_import_neither_keras_nor_tensorflow():
     code = """
 import sys
-import shared.cli, shared.interruption, shared.runs, shared.text
+import shared.cli, shared.interruption, shared.presets, shared.runs, shared.text
 print(*sorted({"keras", "tensorflow", "tensorflow_datasets", "numpy"} & set(sys.modules)))
 """
     finished = run_python(code)

@@ -4,6 +4,7 @@ import contextlib
 import csv
 import os
 import signal
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -11,10 +12,12 @@ import pytest
 import tensorflow as tf
 from keras import ops
 
-from shared import runs, training
+from shared import pace, runs, training
 from shared.checkpoint import load_checkpoint, save_checkpoint
 from shared.interruption import Interrupted
 from shared.losses import sequence_cross_entropy
+from shared.pace import cosine
+from shared.reporting import Size
 from shared.runs import RunError, RunFolder
 from shared.training import TrainingError, WeightAverage, train, warmup_cosine
 
@@ -368,6 +371,20 @@ def carried_run(path, resume=False, **changes):
     return sums
 
 
+@pytest.mark.parametrize("after", [2, 4, 7])
+def test_an_epoch_may_begin_with_the_state_that_the_last_one_ended_with(tmp_path, after):
+    sums = carried_run(tmp_path / "one", keep_carry=True)
+    first = [[0.0, 0.0], [0.0, 30.0], [3.0, 60.0], [9.0, 90.0]]
+    second = [[18.0, 120.0], [18.0, 180.0], [21.0, 240.0], [27.0, 300.0]]
+    assert sums == first + second
+    with pytest.raises(Interrupted):
+        carried_run(tmp_path / "two", keep_carry=True, callbacks=[Signal(after)])
+    assert carried_run(tmp_path / "two", keep_carry=True, resume=True) == sums[after:]
+    one, other = arrays_of(tmp_path / "one" / "last.npz"), arrays_of(tmp_path / "two" / "last.npz")
+    for name in one:
+        np.testing.assert_array_equal(one[name], other[name], err_msg=name)
+
+
 def test_carried_state_goes_from_batch_to_batch_and_survives_a_stop(tmp_path):
     sums = carried_run(tmp_path / "one")
     one_epoch = [[0.0, 0.0], [0.0, 30.0], [3.0, 60.0], [9.0, 90.0]]
@@ -378,6 +395,142 @@ def test_carried_state_goes_from_batch_to_batch_and_survives_a_stop(tmp_path):
     one, other = arrays_of(tmp_path / "one" / "last.npz"), arrays_of(tmp_path / "two" / "last.npz")
     for name in one:
         np.testing.assert_array_equal(one[name], other[name], err_msg=name)
+
+
+class Clock(keras.callbacks.Callback):
+    """A clock on which each step takes a number of seconds."""
+
+    def __init__(self, seconds=10.0):
+        super().__init__()
+        self.now, self.seconds = 0.0, seconds
+
+    def perf_counter(self):
+        return self.now
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.now += self.seconds
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr(pace, "time", clock)
+    return clock
+
+
+def timed_run(path, clock, model=None, *, minutes=1.2, callbacks=(), **changes):
+    """72 seconds are up after 8 steps of 10: in the middle of the second epoch of five."""
+    model = model or make_model()
+
+    def evaluate(epoch):
+        clock.now += 1000.0
+        return evaluate_with(model)(epoch)
+
+    settings = {"epochs": None, "patience": None, "schedule": cosine(0.05, 0.1), "evaluate": evaluate}
+    settings |= {"optimizer": keras.optimizers.AdamW(0.05), **changes}
+    return run_training(path, model, minutes=minutes, callbacks=[clock, *callbacks], **settings)
+
+
+def test_minutes_end_a_run_in_the_middle_of_an_epoch(tmp_path, clock, capsys):
+    rates, steps = [], []
+
+    class Listener(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            rates.append(float(self.model.own_optimizer.learning_rate))
+            steps.append((batch, logs["loss"]))
+
+    model, optimizer = make_model(), keras.optimizers.AdamW(0.05)
+    model.own_optimizer = optimizer
+    result, _ = timed_run(tmp_path / "run", clock, model, optimizer=optimizer, callbacks=[Listener()])
+    assert [batch for batch, _ in steps] == [0, 1, 2, 3, 4, 0, 1, 2]
+    assert [row["minutes"] for row in result.history] == [0.8333, 1.3333]  # the evaluation does not count
+    schedule = cosine(0.05, 0.1)
+    np.testing.assert_allclose(rates, [schedule(10 * step / 72) for step in range(8)], rtol=1e-6)
+    losses = [loss for _, loss in steps]
+    for row, part in zip(result.history, (losses[:5], losses[5:]), strict=True):
+        assert row["loss"] == pytest.approx(np.mean(part), rel=1e-6)
+    assert RunFolder.open(tmp_path / "run", "captioning").read_history() == result.history
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(":")[0] for line in lines] == ["epoch 1", "epoch 2"]  # of nobody knows how many
+
+
+@pytest.mark.parametrize("after", [3, 5, 7])
+def test_a_timed_run_goes_on_with_the_clock_where_it_was(tmp_path, clock, after):
+    whole, _ = timed_run(tmp_path / "whole", clock)
+    with pytest.raises(Interrupted):
+        timed_run(tmp_path / "parts", clock, callbacks=[Signal(after)])
+    clock.now += 5000.0  # as another process finds it
+    assert timed_run(tmp_path / "parts", clock, resume=True)[0] == whole
+    assert_same_run(tmp_path / "parts", tmp_path / "whole")
+
+
+def test_a_finished_timed_run_resumed_changes_nothing(tmp_path, clock):
+    whole, _ = timed_run(tmp_path / "run", clock)
+    before = (tmp_path / "run" / "last.npz").read_bytes()
+    assert timed_run(tmp_path / "run", clock, resume=True)[0] == whole
+    assert (tmp_path / "run" / "last.npz").read_bytes() == before
+
+
+def test_an_evaluation_after_the_time_is_up_is_done_again(tmp_path, clock):
+    whole, _ = timed_run(tmp_path / "whole", clock)
+    model = make_model()
+
+    def broken_off(epoch):
+        if epoch == 2:
+            signal.raise_signal(signal.SIGINT)
+        return evaluate_with(model)(epoch)
+
+    with pytest.raises(Interrupted, match="before the evaluation of epoch 2"):
+        timed_run(tmp_path / "parts", clock, model, evaluate=broken_off)
+    assert timed_run(tmp_path / "parts", clock, resume=True)[0] == whole
+    assert_same_run(tmp_path / "parts", tmp_path / "whole")
+
+
+@pytest.mark.parametrize("changes", [{"epochs": 1}, {"minutes": 50 / 60}], ids=["epochs", "minutes"])
+def test_a_timed_run_may_end_with_a_whole_epoch(tmp_path, clock, changes):
+    result, _ = timed_run(tmp_path / "run", clock, **changes)
+    assert [row["minutes"] for row in result.history] == [0.8333]
+
+
+def test_a_schedule_gives_each_step_its_rate_and_goes_on_exactly(tmp_path):
+    rates = []
+
+    def run(name, *callbacks, **changes):
+        optimizer = keras.optimizers.AdamW(1.0)
+        listener = keras.callbacks.LambdaCallback(
+            on_train_batch_end=lambda batch, logs: rates.append(float(optimizer.learning_rate))
+        )
+        changes |= {"optimizer": optimizer, "schedule": cosine(0.05, 0.2, final=0.1)}
+        return run_training(tmp_path / name, callbacks=[listener, *callbacks], **changes)[0]
+
+    whole, schedule = run("whole"), cosine(0.05, 0.2, final=0.1)
+    total = EPOCHS * STEPS
+    np.testing.assert_allclose(rates, [schedule(step / total) for step in range(total)], rtol=1e-6)
+    assert [row["learning_rate"] for row in whole.history] == rates[STEPS - 1 :: STEPS]
+    rates.clear()
+    with pytest.raises(Interrupted):
+        run("parts", Signal(STEPS + 2))
+    assert run("parts", resume=True) == whole
+    np.testing.assert_allclose(rates, [schedule(step / total) for step in range(total)], rtol=1e-6)
+    assert_same_run(tmp_path / "parts", tmp_path / "whole")
+
+
+def test_the_size_of_a_batch_is_counted_as_it_is_told(tmp_path, capsys, monkeypatch):
+    ticks = iter(range(1000))
+    monkeypatch.setattr("shared.reporting.time", SimpleNamespace(perf_counter=lambda: next(ticks)))
+    size = Size("letters", lambda batch: int(batch[0, 0] * 50))  # 100 and 10
+    simple_run(tmp_path / "run", [1.0], size=size)
+    line = capsys.readouterr().out
+    seconds, rate = line[line.index("(") + 1 : line.index(")")].split(", ")
+    assert rate.endswith(" letters/s")
+    assert int(rate.split()[0]) == round(110 / (int(seconds.split()[0]) + 1))  # the clock ticks in between
+    names = set()
+    for file in (tmp_path / "run" / "tensorboard").iterdir():
+        for record in tf.data.TFRecordDataset(str(file)):
+            event = tf.compat.v1.Event.FromString(record.numpy())
+            names |= {value.tag for value in event.summary.value}
+    assert "letters_per_second" in names
+    assert "minutes" not in names  # nothing of the clock, unless the clock decides
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
@@ -518,6 +671,7 @@ def test_resume_needs_a_checkpoint_of_the_same_model_and_data(tmp_path):
     ("changes", "message"),
     [
         ({"mode": "up"}, "mode must be"),
+        ({"epochs": None}, "give epochs, minutes or both"),
         ({"monitor": "bleu"}, "no metric 'bleu'"),
         ({"steps_per_epoch": 3}, "gave 2 batches"),
         ({"model": keras.Sequential([keras.layers.Dense(1)])}, "build it"),

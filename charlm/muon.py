@@ -1,0 +1,30 @@
+"""Keras's Muon optimizer with its matrix products in bfloat16."""
+
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable("unrolled")
+class BFloat16Muon(keras.optimizers.Muon):
+    """Muon that makes an update orthogonal in bfloat16: twice as fast where the processor is fast at it.
+
+    The iteration only has to bring all singular values near 1, for which three digits are enough.
+
+    Source: Jordan et al. 2024, "Muon: An optimizer for hidden layers in neural networks", which computes it in
+    bfloat16 as well.
+
+    Args:
+        as in `keras.optimizers.Muon`.
+
+    Example:
+
+    >>> import numpy as np
+    >>> update = np.random.default_rng(0).normal(size=(3, 5)).astype("float32")
+    >>> orthogonal = BFloat16Muon(0.01).zeropower_via_newtonschulz5(ops.convert_to_tensor(update), 5)
+    >>> orthogonal.dtype.name, bool(np.linalg.svd(orthogonal, compute_uv=False).min() > 0.5)
+    ('float32', True)
+    """
+
+    def zeropower_via_newtonschulz5(self, x, steps):
+        """The matrix nearest to orthogonal, roughly; Keras's method, in other numbers."""
+        return ops.cast(super().zeropower_via_newtonschulz5(ops.cast(x, "bfloat16"), steps), x.dtype)

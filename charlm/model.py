@@ -25,8 +25,8 @@ class CharLM(keras.Model):
 
         e_t = E[x_t],  h_t = stack(e_t, h_{t-1}),  p(x_{t+1} | x_1 .. x_t) = softmax(W h_t + b)
 
-    Source: Graves 2013, "Generating Sequences with Recurrent Neural Networks"; tied embeddings as in Press and
-    Wolf 2017, "Using the Output Embedding to Improve Language Models".
+    Source: Graves 2013, "Generating Sequences with Recurrent Neural Networks"; tied embeddings as in Press
+    and Wolf 2017, "Using the Output Embedding to Improve Language Models".
 
     Args:
         vocabulary: a `charlm.characters.CharacterVocabulary`, or its list of characters.
@@ -96,7 +96,10 @@ class CharLM(keras.Model):
         }
         size, policy = len(vocabulary), self.dtype_policy
         if tie_embeddings:
-            self.embedding = keras.layers.ReversibleEmbedding(size, units, dtype=policy, name="embedding")
+            # Keras would leave the product with the matrix in float32 under a mixed policy.
+            self.embedding = keras.layers.ReversibleEmbedding(
+                size, units, reverse_dtype=policy.compute_dtype, dtype=policy, name="embedding"
+            )
             self.output_layer = None
         else:
             self.embedding = keras.layers.Embedding(size, embedding_size, dtype=policy, name="embedding")
@@ -223,7 +226,7 @@ class CharLM(keras.Model):
         return self.score(output[:, None])[:, 0], states
 
     def read(self, tokens, states):
-        """The state after all of `tokens` `(batch, time)`, time at least 1, and the logits of what follows."""
+        """The logits of what follows `tokens` `(batch, time)`, time at least 1, and the state after them."""
         hidden, states = self.hidden(tokens, states)
         return self.score(hidden[:, -1:])[:, 0], states
 

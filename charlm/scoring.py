@@ -63,7 +63,7 @@ class Scorer:
     Texts and windows of all sizes share that graph. Nothing is drawn at random, and dropout is not active.
 
     Args:
-        model: a `charlm.model.CharLM`.
+        model: a `charlm.model.CharLM` or `charlm.exported.ExportedCharLM`.
         window: tokens that `windowed` predicts from one cold start.
         batch_size: windows that it computes side by side.
 

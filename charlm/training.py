@@ -54,10 +54,10 @@ def train_charlm(
     print(f"{data.name}: {data.rule}.", flush=True)
     vocabulary = _vocabulary(config, run, data, resume)
     ids = {split: encode_split(data, split, vocabulary, cache_dir) for split in ("train", "validation")}
-    if len(ids["validation"]) < 2:
+    if data.characters("validation") < 2:
         raise UserError(
-            f"The validation part of {data.name} has {len(ids['validation'])} tokens; 2 is the least that can "
-            "be predicted. Give more text, or a larger --validation-fraction."
+            f"The validation part of {data.name} has one character, and the first is not predicted. Expected "
+            "at least two: give more text, or a larger --validation-fraction."
         )
     windows = TextWindows(
         ids["train"],
@@ -109,11 +109,12 @@ def _epochs(config: CharLMConfig, windows: TextWindows) -> int:
 
 
 def make_optimizer(config: CharLMConfig, policy: str = "float32") -> keras.optimizers.Optimizer:
-    """Muon or AdamW; its rate comes from a schedule. Only matrices decay: no embedding or bias wants to be small.
+    """Muon or AdamW; its rate comes from a schedule. Only matrices decay: no embedding or bias wants to be
+    small.
 
-    Muon (Jordan et al. 2024, with the scale of Liu et al. 2025, "Muon is Scalable for LLM Training") makes the
-    update of a matrix orthogonal. It is for the recurrent layers; embedding, output layer and biases have the
-    updates of AdamW, at a part of the rate.
+    Muon (Jordan et al. 2024, with the scale of Liu et al. 2025, "Muon is Scalable for LLM Training") makes
+    the update of a matrix orthogonal. It is for the recurrent layers; embedding, output layer and biases have
+    the updates of AdamW, at a part of the rate.
     """
     if config.optimizer == "adamw":
         optimizer = keras.optimizers.AdamW(config.highest_rate, beta_2=0.99, weight_decay=config.weight_decay)
@@ -125,7 +126,7 @@ def make_optimizer(config: CharLMConfig, policy: str = "float32") -> keras.optim
             adam_weight_decay=config.weight_decay,
             adam_beta_2=0.99,
             adam_lr_ratio=ADAM_SHARE,
-            exclude_layers=["output"],
+            exclude_layers=["output", "bias"],  # a GRU's bias has two rows, but is no matrix
         )
     optimizer.exclude_from_weight_decay(var_names=["bias", "embeddings"])
     return optimizer

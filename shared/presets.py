@@ -1,7 +1,7 @@
 """Small trained models that ship with a package: run folders in half the size, found by their names.
 
-A preset holds the files of a run that a model needs, its weights rounded to float16. The model card (README.md)
-is written by hand. This module imports neither Keras nor TensorFlow.
+A preset holds the files of a run that a model needs, its weights rounded to float16. The model card
+(README.md) is written by hand. This module imports neither Keras nor TensorFlow.
 """
 
 import shutil

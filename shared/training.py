@@ -17,7 +17,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import keras
-import tensorflow as tf
 
 from shared.averaging import WeightAverage
 from shared.checkpoint import load_checkpoint, save_checkpoint
@@ -131,7 +130,7 @@ def train(
         mode: `"max"` or `"min"`.
         minutes: time after which training ends, also in the middle of an epoch. It counts all of training, in
             every process that worked on the run, but not evaluation and saving; the history then has a column
-            `minutes`. Such a run goes on exactly from its checkpoint, but how far it comes is up to the clock.
+            `minutes`. Such a run goes on exactly from its checkpoint, but the clock says how far it comes.
         schedule: the learning rate as a function of progress, from 0 at the beginning to 1 when the epochs,
             or the minutes if given, are over; `None`: that of the optimizer.
         patience: epochs without a better one after which the run stops; `None`: never.

@@ -10,8 +10,8 @@ then adds up the gradient of every weight step by step. Here
 - a batch is cut in two where it is large enough: while one half multiplies matrices, the cell of the other
   has the second core.
 
-Under a mixed policy the products are in bfloat16, while the cell computes in float32 and its inner state stays
-in float32 over the whole sequence. Numbers are those of Keras's layers up to rounding.
+Under a mixed policy the products are in bfloat16, while the cell computes in float32 and its inner state
+stays in float32 over the whole sequence. Numbers are those of Keras's layers up to rounding.
 
 Source of the hoisted products: Appleyard et al. 2016, "Optimizing Performance of Recurrent Neural Networks on
 GPUs", section 3. What was tried and measured is in benchmarks/README.md.
@@ -134,6 +134,7 @@ def _run_rows(cell, inputs, states, weights, mask, training):
     products = tf.matmul(flat, kernel)
     products = products if bias is None else products + bias
     products = tf.reshape(products, (steps, -1, products.shape[-1]))  # (time, batch, gates)
+    products.set_shape((inputs.shape[1], inputs.shape[0], None))  # what is known, the reshape forgot
     states = [states[0], *(tf.cast(state, wide) for state in states[1:])]
     if recurrent_bias is None:
         recurrent_bias = tf.zeros(recurrent_kernel.shape[-1:], dtype)
@@ -211,7 +212,9 @@ def _without_gradient(cell, valid):
             return step + 1, states, written.write(step, states[0])
 
         start = (tf.constant(0), list(states), written)
-        _, states, written = tf.while_loop(lambda step, *_: step < steps, body, start, maximum_iterations=steps)
+        _, states, written = tf.while_loop(
+            lambda step, *_: step < steps, body, start, maximum_iterations=steps
+        )
         return written.stack(), *states[1:]
 
     return run
@@ -269,7 +272,9 @@ class _Kept:
         return [array.write(step, value) for array, value in zip(arrays, (m, *states), strict=True)]
 
 
-def _backwards(cell, kept, arrays, recurrent_kernel, bias, initial, outputs, output_gradients, state_gradients):
+def _backwards(
+    cell, kept, arrays, recurrent_kernel, bias, initial, outputs, output_gradients, state_gradients
+):
     """Gradients of what `run` was given: products, recurrent kernel, bias and initial states."""
     retreat = _in_step(_retreat, cell)
     dtype = output_gradients.dtype

@@ -140,7 +140,7 @@ def test_the_table_names_model_data_rule_and_split(place, run):
     assert (status, err) == (0, "")
     heading, figures = out.split("\n\n", 1)
     assert heading.splitlines() == [
-        f"model  {place / 'run'}: lstm, 1 x 5, 17 characters and 256 bytes",
+        f"model  {place / 'run'}: lstm, 1 x 5, 11 characters and 256 bytes",
         f"data   {place / 'text.txt'}: first 80 % train, last 20 % validation of 371 characters",
         "split  validation: 75 characters, all but the first one are predicted",
     ]

@@ -24,7 +24,8 @@ from pathlib import Path
 import numpy as np
 
 from captioning.images import ImageSource, load_image
-from shared.cli import UserError, run_script
+from shared.cli import run_script
+from shared.data import DataError
 from shared.quiet import import_tensorflow_quietly
 
 _SPLIT_NAMES = {
@@ -35,10 +36,6 @@ _SPLIT_NAMES = {
     "dev": "validation",
     "testing": "test",
 }
-
-
-class DataError(UserError):
-    """A source of captions that is unknown, of the wrong form, or without a usable row."""
 
 
 class LazyImage:

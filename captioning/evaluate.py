@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from captioning.official import choose_tools, find_tool, official_metrics
 from captioning.predict import add_model_arguments, caption_images, load_captioner, progress, search_options
-from captioning.results import Result, check_output, scored
+from captioning.results import Result, scored
 from shared.cli import UserError, run_script
-from shared.runs import write_atomic
+from shared.output import check_output, write_whole
 
 if TYPE_CHECKING:
     from captioning.data import Example
@@ -73,7 +73,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parse_arguments(argv)
     find_tool()
     arguments.tokenizer, arguments.meteor = choose_tools(arguments.tokenizer, arguments.meteor)
-    _prepare_output(arguments.out)
+    _prepare_output(arguments.out, Path(arguments.data))
     examples = _examples(arguments)
     captioner = load_captioner(arguments.model)
     options = search_options(captioner, arguments)
@@ -91,14 +91,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 1 if failures else 0
 
 
-def _prepare_output(out: Path) -> None:
+def _prepare_output(out: Path, data: Path) -> None:
     if out.suffix == ".json":
-        return check_output(out)
+        return check_output(out, [data])
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"Cannot make the folder {out}: {error.strerror}. Name another --out.") from error
-    return check_output(out / "metrics.json")
+    return check_output(out / "metrics.json", [data])
 
 
 def load_data(source: str, images: Path | None):
@@ -175,8 +175,7 @@ def _write(out: Path, name: str, content: Any) -> None:
         out, content = out, {name: content, **before}
     else:
         out = out / f"{name}.json"
-    text = json.dumps(content, ensure_ascii=False, indent=1) + "\n"
-    write_atomic(out, lambda part: part.write_text(text, encoding="utf-8", errors="backslashreplace"))
+    write_whole(out, json.dumps(content, ensure_ascii=False, indent=1) + "\n")
 
 
 def summary(metrics: dict[str, Any]) -> str:

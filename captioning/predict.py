@@ -20,8 +20,9 @@ import numpy as np
 from tqdm import tqdm
 
 from captioning.images import find_images, load_image
-from captioning.results import FORMATS, Result, check_output, write_results
+from captioning.results import FORMATS, Result, write_results
 from shared.cli import UserError, finite_number, run_script, whole_number
+from shared.output import check_output
 from shared.quiet import import_tensorflow_quietly
 
 if TYPE_CHECKING:

@@ -4,11 +4,9 @@ Captions are read at once, images when they are wanted: files of TFRecord or Arr
 of the record. Other storage is streamed once, and its images are kept in memory.
 """
 
-import contextlib
 import hashlib
 import os
 import struct
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -17,6 +15,7 @@ from tqdm import tqdm
 
 from captioning.data import CaptionData, DataError, Example, LazyImage, Problem, split_name
 from captioning.listing import HASH_NOTE, hash_split
+from shared.data import data_dir, find_dataset, prepare_dataset
 
 CAPTION_KEYS = ("captions", "caption", "sentences", "sentence", "text", "description")
 TEXT_KEYS = ("text", "raw", "caption", "sentence", "ragged_flat_values")
@@ -31,7 +30,7 @@ def read_shapes() -> CaptionData:
     """The rendered shapes, which are drawn on first use."""
     from captioning.shapes import make_builder
 
-    return read_builder("shapes", lambda: make_builder(_data_dir()))
+    return read_builder("shapes", lambda: make_builder(data_dir()))
 
 
 def read_tfds(source: str) -> CaptionData:
@@ -48,12 +47,7 @@ def read_tfds(source: str) -> CaptionData:
     name = source.partition(":")[2]
     if not name:
         raise DataError("tfds: wants a name, such as tfds:coco_captions.")
-    return read_builder(source, lambda: tfds.builder(name, data_dir=_data_dir()))
-
-
-def _data_dir() -> str | None:
-    # The library itself looks at the variable only once, when it is imported.
-    return os.environ.get("TFDS_DATA_DIR") or None
+    return read_builder(source, lambda: tfds.builder(name, data_dir=data_dir()))
 
 
 def read_builder(name: str, make_builder: Callable) -> CaptionData:
@@ -69,13 +63,9 @@ def read_builder(name: str, make_builder: Callable) -> CaptionData:
     Raises:
         DataError: if there is no builder, preparation fails, or no feature is an image or captions.
     """
-    try:
-        builder = make_builder()
-    except Exception as error:  # the library has many reasons, of many types, not to give one
-        message = f"{name}: tensorflow-datasets has no such dataset ({_first_line(error)})."
-        raise DataError(message) from error
+    builder = find_dataset(name, make_builder)
     keys = _keys(name, builder.info.features)
-    builder = _prepared(name, builder, make_builder)
+    builder = prepare_dataset(name, builder, make_builder)
     examples: list[Example] = []
     problems: list[Problem] = []
     for split in list(builder.info.splits) or USUAL_SPLITS:
@@ -93,26 +83,6 @@ def read_builder(name: str, make_builder: Callable) -> CaptionData:
         return CaptionData(name, tuple(examples), tuple(problems))
     examples = [Example(e.image_id, e.image, e.captions, hash_split(e.image_id)) for e in examples]
     return CaptionData(name, tuple(examples), tuple(problems), (HASH_NOTE,))
-
-
-def _prepared(name: str, builder, make_builder: Callable):
-    try:
-        # The library prints its progress; standard output belongs to results.
-        with contextlib.redirect_stdout(sys.stderr):
-            builder.download_and_prepare()
-        return builder
-    except Exception as error:  # network, disk, licences, missing extras: each with its own exception
-        builder = make_builder()
-        if builder.info.splits:  # another process was quicker
-            return builder
-        raise DataError(
-            f"{name} cannot be prepared in {builder.data_dir}: {_first_line(error)}. If that folder "
-            "cannot be written or is full, name another one in the environment variable TFDS_DATA_DIR."
-        ) from error
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
 
 
 def _keys(name: str, features) -> tuple[str, str, str | None]:

@@ -13,9 +13,8 @@ from tqdm import tqdm
 
 from captioning.data import CaptionData, Example, LazyImage, Problem, load_examples
 from captioning.images import ImageError, load_image
-from captioning.results import check_output
 from shared.cli import whole_number
-from shared.runs import write_atomic
+from shared.output import check_output, write_whole
 from shared.text import Vocabulary, tokenize_words
 
 # So many of each kind of finding are printed; the JSON file has all.
@@ -28,13 +27,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Prints the report. Exit status 1 if rows were left out or images cannot be read."""
     arguments = _parse(argv)
     if arguments.json:
-        check_output(arguments.json)
+        check_output(arguments.json, [Path(arguments.source)])
     data = load_examples(arguments.source, images=arguments.images)
     findings = examine(data, check_images=arguments.check_images, min_count=arguments.min_count)
     print(describe(findings))
     if arguments.json:
-        text = json.dumps(findings, indent=2, ensure_ascii=False) + "\n"
-        write_atomic(arguments.json, lambda file: file.write_text(text, encoding="utf-8"))
+        write_whole(arguments.json, json.dumps(findings, indent=2, ensure_ascii=False) + "\n")
     return 1 if findings["problems"] or findings["corrupt"] else 0
 
 

@@ -1,17 +1,13 @@
 """What became of each image, written line by line as text, JSON Lines or CSV."""
 
-import contextlib
 import csv
 import io
 import json
-import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tqdm import tqdm
-
-from shared.cli import UserError
+from shared.output import open_output
 
 if TYPE_CHECKING:
     from captioning.model import Caption
@@ -46,67 +42,13 @@ def write_results(results: Iterable[Result], form: str, path: Path | None = None
     """
     header, as_lines = FORMATS[form]
     failures = 0
-    with _open_output(path) as write:
+    with open_output(path) as write:
         if header:
-            write(header)
+            write(header + "\n")
         for result in results:
             failures += result.error is not None
-            write(as_lines(result))
+            write(as_lines(result) + "\n")
     return failures
-
-
-@contextlib.contextmanager
-def _open_output(path) -> Iterator[Callable[[str], None]]:
-    """A function that writes and flushes lines; a progress bar on the same terminal makes way for them."""
-    # File names need not be valid Unicode; what is not is written with escapes.
-    if path is None:
-        stream = sys.stdout
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="backslashreplace")
-    else:
-        with _explained(path):
-            stream = path.open("w", encoding="utf-8", errors="backslashreplace", newline="")
-
-    def write(lines):
-        with tqdm.external_write_mode(file=stream), _explained(path or "standard output"):
-            print(lines, file=stream, flush=True)
-
-    try:
-        yield write
-    finally:
-        if path is not None:
-            with contextlib.suppress(OSError):  # every line is flushed, or its failure was raised
-                stream.close()
-
-
-def check_output(path: Path, inputs: Iterable[Path] = ()) -> None:
-    """Finds out before any work whether a file can be written; what is in it stays.
-
-    Raises:
-        UserError: it cannot, or it is one of the inputs.
-    """
-    if path.is_file() and any(source.exists() and source.samefile(path) for source in inputs):
-        raise UserError(f"{path} is one of the images; writing would destroy it. Name another file.")
-    existed = path.exists()
-    if existed and not path.is_file() and not path.is_dir():
-        return  # a pipe or device, which opening would disturb
-    with _explained(path):
-        path.open("a").close()
-        if not existed:
-            path.unlink()
-
-
-@contextlib.contextmanager
-def _explained(path):
-    try:
-        yield
-    except BrokenPipeError:
-        raise  # the reader has enough; no error of the user's
-    except OSError as error:
-        raise UserError(
-            f"Cannot write {path}: {error.strerror or error}. "
-            "Name a file in an existing folder that may be written and has space."
-        ) from error
 
 
 def _as_text(result: Result) -> str:

@@ -1,4 +1,4 @@
-"""What a character model's run is made of: a frozen dataclass, from the command line and in the run folder."""
+"""The settings of a run: a frozen dataclass, from the command line and kept in the run folder."""
 
 import math
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ from shared.runs import RunFolder
 
 CELL_NAMES = ("lstm", "gru", "simple")
 OPTIMIZERS = ("muon", "adamw")
-RATES = {"muon": 0.02, "adamw": 0.004}
+RATES = {"muon": 0.016, "adamw": 0.004}
 PRECISIONS = ("auto", "float32", "mixed_bfloat16")
 
 # The smallest values that make sense; NumPy takes no negative seeds.
@@ -62,16 +62,16 @@ class CharLMConfig:
     recurrent_weight_dropout: float = _option(0.0, "rate on the weights of the recurrent kernels")
     window: int = _option(64, "steps through which the gradient goes back")
     batch_size: int = _option(128, "streams of text that are read side by side")
-    forget_rate: float = _option(0.05, "chance of a stream to begin a window with a state of zeros")
+    forget_rate: float = _option(0.15, "chance of a stream to begin a window with a state of zeros")
     epochs: int = _option(30, "passes over the training text")
     minutes: float | None = _option(None, "minutes of training, evaluation not counted, in place of epochs")
     steps_between: int = _option(
         0, "steps between evaluations; 0: a pass over the text, and 1000 steps at most"
     )
     optimizer: str = _option("muon", "what updates the weights", choices=OPTIMIZERS)
-    learning_rate: float | None = _option(None, "highest rate; none: 0.02 for muon, 0.004 for adamw")
+    learning_rate: float | None = _option(None, "highest rate; none: 0.016 for muon, 0.004 for adamw")
     warmup: float = _option(0.02, "share of the run in which the rate climbs to its highest")
-    weight_decay: float = _option(0.01, "decoupled weight decay of the matrices")
+    weight_decay: float = _option(0.05, "decoupled weight decay of the matrices")
     clip_norm: float = _option(1.0, "largest global norm of the gradient")
     average_decay: float = _option(0.99, "decay of the weight average that is evaluated and kept")
     patience: int | None = _option(None, "evaluations without a better one before the run stops")

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 from charlm.config import CharLMConfig
 from charlm.data import TextData, encode_split, load_text
 from charlm.measures import Row, figures, measure, table
-from charlm.samples import check_output, open_output
 from shared.cli import UserError, finite_number, run_script, whole_number
+from shared.output import check_output, open_output, write_whole
 from shared.presets import find_model
 from shared.quiet import import_tensorflow_quietly
-from shared.runs import RunFolder, write_atomic
+from shared.runs import RunFolder
 
 if TYPE_CHECKING:
     from charlm.model import CharLM
@@ -108,6 +108,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     config = data_settings(arguments, trained)
     data = load_text(config.data, **{name: getattr(config, name) for name in DATA_SETTINGS[1:]})
     _check_split(data, arguments.split)
+    if arguments.json is not None:
+        check_output(arguments.json, [Path(document.name) for document in data.documents])
     from charlm.model import CharLM
 
     model = CharLM.from_any(arguments.model)
@@ -117,7 +119,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         notes = _notes(arguments.split, config, trained) + notes
         write(table(rows) + "\n" + "".join(f"\n{note}" for note in notes) + "\n" * bool(notes))
     if arguments.json is not None:
-        _write(arguments.json, _record(arguments, model, data, config, rows, notes))
+        record = _record(arguments, model, data, config, rows, notes)
+        write_whole(arguments.json, json.dumps(record, ensure_ascii=False, indent=1) + "\n")
     return 0
 
 
@@ -213,11 +216,6 @@ def _record(arguments, model, data, config, rows: Sequence[Row], notes) -> dict[
         "scores": {row.kind: figures(row) for row in rows},
         "notes": notes,
     }
-
-
-def _write(path: Path, record: dict[str, Any]) -> None:
-    text = json.dumps(record, ensure_ascii=False, indent=1) + "\n"
-    write_atomic(path, lambda part: part.write_text(text, encoding="utf-8", errors="backslashreplace"))
 
 
 if __name__ == "__main__":

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
-from charlm.samples import as_jsonl, as_text, check_output, open_output, read_prompt, write_stream
+from charlm.samples import as_jsonl, as_text, read_prompt, write_stream
 from shared.cli import run_script, whole_number
+from shared.output import check_output, open_output
 from shared.quiet import import_tensorflow_quietly
 
 if TYPE_CHECKING:
@@ -180,7 +181,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parse_arguments(argv)
     prompt = arguments.prompt if arguments.prompt_file is None else read_prompt(arguments.prompt_file)
     if arguments.output is not None:
-        check_output(arguments.output, arguments.prompt_file)
+        check_output(arguments.output, [Path(arguments.prompt_file)] if arguments.prompt_file else [])
     import_tensorflow_quietly()
     from charlm.model import CharLM
     from charlm.writer import Writer, draw_seed

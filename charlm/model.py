@@ -95,14 +95,19 @@ class CharLM(keras.Model):
             "seed": seed,
         }
         size, policy = len(vocabulary), self.dtype_policy
+        # Embedded characters of unit variance: those of Keras's default are 35 times smaller, and so, at first,
+        # is what the recurrence hears of them. A tied matrix makes logits too, so there a factor does it.
+        normal = keras.initializers.RandomNormal(stddev=units**-0.5 if tie_embeddings else 1.0)
+        self.embedding_scale = units**0.5 if tie_embeddings else 1.0
+        options = {"embeddings_initializer": normal, "dtype": policy, "name": "embedding"}
         if tie_embeddings:
             # Keras would leave the product with the matrix in float32 under a mixed policy.
             self.embedding = keras.layers.ReversibleEmbedding(
-                size, units, reverse_dtype=policy.compute_dtype, dtype=policy, name="embedding"
+                size, units, reverse_dtype=policy.compute_dtype, **options
             )
             self.output_layer = None
         else:
-            self.embedding = keras.layers.Embedding(size, embedding_size, dtype=policy, name="embedding")
+            self.embedding = keras.layers.Embedding(size, embedding_size, **options)
             self.output_layer = keras.layers.Dense(size, dtype=policy, name="output")
         self.stack = RecurrentStack(
             units,
@@ -198,8 +203,12 @@ class CharLM(keras.Model):
         Returns:
             `(batch, time, units)`, and the states.
         """
-        embedded = self.drop_input(self.embedding(tokens), training=training)  # (batch, time, embedding)
+        embedded = self.drop_input(self.embed(tokens), training=training)  # (batch, time, embedding)
         return self.stack(embedded, initial_state=states, training=training)
+
+    def embed(self, tokens):
+        """Vectors `(..., embedding)` of tokens `(...)`, as the recurrent stack reads them."""
+        return self.embedding(tokens) * self.embedding_scale
 
     def score(self, hidden, training=False):
         """Logits `(batch, time, vocabulary)` of outputs `(batch, time, units)`."""
@@ -222,7 +231,7 @@ class CharLM(keras.Model):
         Returns:
             Logits `(rows, vocabulary)` of the next token, and the new states.
         """
-        output, states = self.stack.step(self.embedding(tokens), states)
+        output, states = self.stack.step(self.embed(tokens), states)
         return self.score(output[:, None])[:, 0], states
 
     def read(self, tokens, states):

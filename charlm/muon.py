@@ -10,7 +10,7 @@ class BFloat16Muon(keras.optimizers.Muon):
 
     The iteration only has to bring all singular values near 1, for which three digits are enough.
 
-    Source: Jordan et al. 2024, "Muon: An optimizer for hidden layers in neural networks", which computes it in
+    Source: Jordan et al. 2024, "Muon: An optimizer for hidden layers in neural networks", which computes in
     bfloat16 as well.
 
     Args:

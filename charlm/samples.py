@@ -1,9 +1,7 @@
-"""What a model wrote, as text or JSON Lines, to standard output or a file; and the prompt before it."""
+"""What a model wrote, as text or JSON Lines, and the prompt before it."""
 
-import contextlib
 import json
-import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from charlm.sources import Document, read_path, read_stdin
@@ -22,63 +20,6 @@ def read_prompt(name: str) -> str:
         raise UserError(f"The prompt {name} is a folder. Name a file, or - for standard input.")
     documents: list[Document] = [read_stdin()] if name == STDIN else read_path(Path(name), "*")
     return "".join(piece for document in documents for piece in document.chunks(0, document.characters))
-
-
-def check_output(path: Path, prompt_file: str | None = None) -> None:
-    """Finds out before any work whether a file can be written; what is in it stays.
-
-    Raises:
-        UserError: it cannot, or it is the file of the prompt.
-    """
-    existed = path.exists()
-    if existed and prompt_file not in (None, STDIN) and path.samefile(prompt_file):
-        raise UserError(f"{path} is the file of the prompt; writing would destroy it. Name another file.")
-    if existed and not path.is_file() and not path.is_dir():
-        return  # a pipe or device, which opening would disturb
-    with _explained(path):
-        path.open("a").close()
-        if not existed:
-            path.unlink()
-
-
-@contextlib.contextmanager
-def open_output(path: Path | None) -> Iterator[Callable[[str], None]]:
-    """A function that writes text at once: to a file, or to standard output for None.
-
-    Raises:
-        UserError: it cannot be written.
-    """
-    if path is None:
-        stream = sys.stdout
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="backslashreplace")  # a terminal need not know every character
-    else:
-        with _explained(path):
-            stream = path.open("w", encoding="utf-8", newline="")
-
-    def write(text):
-        with _explained(path or "standard output"):
-            print(text, end="", file=stream, flush=True)
-
-    try:
-        yield write
-    finally:
-        if path is not None:
-            with contextlib.suppress(OSError):  # all of it was flushed, or its failure was raised
-                stream.close()
-
-
-@contextlib.contextmanager
-def _explained(path):
-    try:
-        yield
-    except BrokenPipeError:
-        raise  # the reader has enough; no error of the user's
-    except OSError as error:
-        raise UserError(
-            f"Cannot write {path}: {error.strerror or error}. "
-            "Name a file in an existing folder that may be written and has space."
-        ) from error
 
 
 def write_stream(write: Callable[[str], None], prompt: str, pieces: Iterable[str]) -> None:

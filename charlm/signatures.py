@@ -152,7 +152,7 @@ def _windows(model, tokens, lengths, totals, measure):
     def read(first, states, totals):
         window = tokens[:, first : first + WINDOW]
         valid = first + tf.range(tf.shape(window)[1]) < lengths[:, None]
-        embedded = model.embedding(window)  # (batch, window, embedding)
+        embedded = model.embed(window)  # (batch, window, embedding)
         hidden, states = model.stack(embedded, initial_state=states, mask=valid, training=False)
         return first + WINDOW, states, totals + measure(hidden, first, valid)
 

@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from shared.cli import UserError
+from shared.data import DataError, data_dir, find_dataset, prepare_dataset
 from shared.quiet import import_tensorflow_quietly
 
 # Files are read in blocks of so many bytes.
@@ -25,10 +25,6 @@ SPLIT_NAMES = {
     "dev": "validation",
     "test": "test",
 }
-
-
-class DataError(UserError):
-    """A source of text that is unknown, empty, or not the UTF-8 it should be."""
 
 
 class Document:
@@ -241,7 +237,12 @@ def read_tfds(source: str) -> dict[str, Document]:
     import_tensorflow_quietly()
     import tensorflow_datasets as tfds
 
-    builder = _builder(source, name)
+    def make_builder():
+        return tfds.builder(name, data_dir=data_dir())
+
+    builder = find_dataset(source, make_builder)
+    _check_features(source, builder.info.features)
+    builder = prepare_dataset(source, builder, make_builder)
     texts = {}
     # Mocked builders do not say which splits they have.
     for split in list(builder.info.splits) or ["train", "validation", "test"]:
@@ -253,32 +254,12 @@ def read_tfds(source: str) -> dict[str, Document]:
     return {split: Document(f"{source}, split {split}", texts[split]) for split in order}
 
 
-def _builder(source: str, name: str):
-    """The dataset's builder, prepared."""
+def _check_features(source: str, features) -> None:
     import tensorflow_datasets as tfds
 
-    try:
-        builder = tfds.builder(name, data_dir=os.environ.get("TFDS_DATA_DIR") or None)
-    except Exception as error:  # the library has many reasons, of many types, not to give one
-        message = f"{source}: tensorflow-datasets has no such dataset ({_first_line(error)})."
-        raise DataError(message) from error
-    features = dict(builder.info.features) if hasattr(builder.info.features, "items") else {}
-    if not isinstance(features.get("text"), tfds.features.Text):
+    found = dict(features) if hasattr(features, "items") else {}
+    if not isinstance(found.get("text"), tfds.features.Text):
         raise DataError(
             f"{source} is not a dataset of texts: expected a feature called text; it has "
-            f"{', '.join(features) or 'none'}."
+            f"{', '.join(found) or 'none'}."
         )
-    try:
-        # The library prints its progress; standard output belongs to results.
-        with contextlib.redirect_stdout(sys.stderr):
-            builder.download_and_prepare()
-    except Exception as error:  # network, disk, licences, missing extras: each with its own exception
-        raise DataError(
-            f"{source} cannot be prepared in {builder.data_dir}: {_first_line(error)}. If that folder cannot "
-            "be written or is full, name another one in the environment variable TFDS_DATA_DIR."
-        ) from error
-    return builder
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")

@@ -1,6 +1,6 @@
 """Trains a character model: python -m charlm.train --data FILE --out runs/NAME.
 
-With no arguments, it learns from Shakespeare's plays; `--data hello` is the example of the lecture, in seconds.
+With no arguments, it learns from Shakespeare's plays; `--data hello` is the lecture's example, in seconds.
 """
 
 import argparse
@@ -16,8 +16,8 @@ from shared.quiet import import_tensorflow_quietly
 def parse_arguments(argv=None) -> tuple[argparse.Namespace, CharLMConfig]:
     parser = argparse.ArgumentParser(
         prog="python -m charlm.train",
-        description="Train a language model over characters. What it writes as it learns is in samples.txt of "
-        "the run folder. --data hello has settings of its own (charlm.config.recipe).",
+        description="Train a language model over characters. What it writes as it learns is in samples.txt "
+        "of the run folder. --data hello has settings of its own (charlm.config.recipe).",
         epilog="Ctrl-C saves and stops; the same --out with --resume goes on. Exit status: 0; 2 if the run "
         "could not be done; 130 after Ctrl-C.",
     )

@@ -24,7 +24,7 @@ from shared.training import TrainResult, train
 
 ADAM_SHARE = 0.2  # of Muon's rate, for what Muon is not made for
 VALIDATED = 2**20  # tokens; of a longer validation text, the first so many are read after each epoch
-CHARACTERS = Size("characters", lambda batch: batch["tokens"][:, 1:].size)
+CHARACTERS = Size("characters", lambda batch: batch["tokens"][:, 1:].size, "nats/character")
 
 
 def train_charlm(

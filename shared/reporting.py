@@ -11,10 +11,11 @@ from tqdm import tqdm
 
 
 class Size(NamedTuple):
-    """What the progress of training is counted in: its name, and how many of them a batch has."""
+    """What training is counted in: its name, how many a batch has, and what the loss is called."""
 
     unit: str
     of: Callable[[Any], int]
+    loss: str = "loss"
 
 
 EXAMPLES = Size("examples", lambda batch: len(tf.nest.flatten(batch)[0]))
@@ -28,15 +29,15 @@ class EpochBar:
     Args:
         title: such as `"epoch 3/12"`.
         steps: steps of the epoch.
-        unit: what is counted, in the plural.
+        size: what is counted.
         done: steps that an earlier process made.
     """
 
-    def __init__(self, title: str, steps: int, unit: str = EXAMPLES.unit, done: int = 0):
+    def __init__(self, title: str, steps: int, size: Size = EXAMPLES, done: int = 0):
         hidden = not sys.stderr.isatty()
         self._bar = tqdm(total=steps, initial=done, desc=title, unit="step", leave=False, disable=hidden)
         self._began = time.perf_counter()
-        self._unit, self._counted = unit, 0
+        self._size, self._counted = size, 0
 
     def __enter__(self) -> "EpochBar":
         return self
@@ -47,8 +48,8 @@ class EpochBar:
     def advance(self, mean_loss: float, count: int) -> None:
         """Counts one step with the given number of units."""
         self._counted += count
-        rate = f"{self.rate:.0f} {self._unit}/s"
-        self._bar.set_postfix_str(f"loss {mean_loss:.4f}, {rate}", refresh=False)
+        rate = f"{self.rate:.0f} {self._size.unit}/s"
+        self._bar.set_postfix_str(f"{self._size.loss} {mean_loss:.4f}, {rate}", refresh=False)
         self._bar.update()
 
     @property

@@ -235,7 +235,7 @@ class _Loop:
         if done == 0 and (epoch == 1 or not self._keep_carry):
             self._step.reset_carry()
         self._pace.start_clock()
-        with EpochBar(self._pace.title(epoch), self._steps, self._size.unit, done) as bar:
+        with EpochBar(self._pace.title(epoch), self._steps, self._size, done) as bar:
             for batch in itertools.islice(self._batches(epoch), done, self._steps):
                 if self._pace.is_out_of_time:
                     break

@@ -14,7 +14,7 @@ from PIL import Image
 
 from captioning import predict
 from captioning.predict import caption_images, find_inputs
-from captioning.results import Result, check_output, write_results
+from captioning.results import Result, write_results
 from shared.cli import UserError, run_script
 
 
@@ -297,15 +297,6 @@ def test_unusable_output_is_reported_before_any_work(output, photos, monkeypatch
     assert run("photos", "--output", output) == 2
     assert output in capsys.readouterr().err
     assert (photos / "photos" / "a.png").read_bytes() == before
-
-
-def test_checking_an_output_changes_nothing(tmp_path):
-    old = tmp_path / "old.txt"
-    old.write_text("kept")
-    check_output(old)
-    check_output(tmp_path / "new.txt")
-    assert old.read_text() == "kept"
-    assert [path.name for path in tmp_path.iterdir()] == ["old.txt"]
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs the device /dev/full")

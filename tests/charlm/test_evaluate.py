@@ -254,6 +254,15 @@ def test_bad_options_end_with_status_2(run, options, message):
     assert err.count("\n") == 1
 
 
+def test_figures_may_not_destroy_the_text(run, tmp_path):
+    (tmp_path / "book.txt").write_text(TEXT, encoding="utf-8")
+    for source in ("book.txt", ""):  # the file, and the folder it lies in
+        status, out, err = run("--data", tmp_path / source, "--json", tmp_path / "book.txt")
+        assert (status, out) == (2, "")
+        assert "book.txt is one of the inputs; writing would destroy it" in err
+    assert (tmp_path / "book.txt").read_text(encoding="utf-8") == TEXT
+
+
 @pytest.mark.parametrize("text", ["a" * 5, "\u20ac" * 5])
 def test_a_split_of_one_character_is_too_short(run, tmp_path, text):
     (tmp_path / "short.txt").write_text(text, encoding="utf-8")

@@ -16,7 +16,7 @@ from charlm import generate as script
 from charlm.config import CharLMConfig
 from charlm.generate import generate
 from charlm.model import CharLM
-from charlm.samples import as_text, check_output, read_prompt, write_stream
+from charlm.samples import as_text, read_prompt, write_stream
 from charlm.writer import Writer
 from shared.cli import UserError, run_script
 from shared.runs import RunFolder
@@ -154,15 +154,6 @@ def test_an_unusable_output_is_told_before_the_model_is_looked_for(run, output, 
     assert output in capsys.readouterr().err
     assert Path("prompt.txt").read_text() == "kept"
     assert sorted(os.listdir()) == ["prompt.txt", "taken"]
-
-
-def test_checking_an_output_changes_nothing(tmp_path):
-    old = tmp_path / "old.txt"
-    old.write_text("kept")
-    check_output(old)
-    check_output(tmp_path / "new.txt", "-")
-    assert old.read_text() == "kept"
-    assert [path.name for path in tmp_path.iterdir()] == ["old.txt"]
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs the device /dev/full")

@@ -38,6 +38,7 @@ TINY = CharLMConfig(
     steps_between=6,
     epochs=2,
     average_decay=0.9,
+    learning_rate=0.2,
     precision="float32",
     prompts=("the ", ""),
     sample_length=13,
@@ -111,7 +112,7 @@ def test_what_a_run_leaves_behind(undisturbed):
     vocabulary = CharacterVocabulary.load(path / "vocabulary.json")
     assert vocabulary.characters == tuple(dict.fromkeys(TEXT))
     assert result.best_metrics["val_nats"] == min(row["val_nats"] for row in result.history)
-    assert result.history[-1]["val_nats"] < 0.9 * np.log(len(vocabulary))  # more than nothing was learned
+    assert result.history[-1]["val_nats"] < 0.6 * np.log(len(vocabulary))  # something was learned
 
 
 def test_the_best_model_has_the_nats_that_the_history_says(undisturbed):
@@ -179,9 +180,8 @@ def test_minutes_take_the_place_of_epochs(tmp_path, text_file, monkeypatch):
 
 
 def test_mixed_bfloat16_learns_too(tmp_path, text_file, undisturbed):
-    result, run = run_training(tmp_path / "run", text_file, precision="mixed_bfloat16", epochs=1)
-    for row, other in zip(result.history, undisturbed[1].history, strict=False):
-        assert row["val_nats"] == pytest.approx(other["val_nats"], rel=0.2)
+    result, run = run_training(tmp_path / "run", text_file, precision="mixed_bfloat16")
+    assert result.best_metrics["val_nats"] == pytest.approx(undisturbed[1].best_metrics["val_nats"], rel=0.2)
     for name, array in arrays_of(run.last_checkpoint).items():
         if name.startswith("model/") and "seed" not in name:
             assert array.dtype == np.float32

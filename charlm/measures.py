@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from charlm.model import CharLM
     from charlm.scoring import Score
 
-# Tokens up to which the n-gram model counts a text; it needs some 50 bytes for each of them and each order.
+# Characters up to which the n-gram model counts a text; it needs up to 50 bytes for each and each order.
 LARGEST_COUNTED = 10_000_000
 
 
@@ -77,8 +77,9 @@ def measure(
         rows = [Row("carried", "recurrent, carried", scorer.carried(ids, progress=advance), {})]
     name = f"recurrent, windowed, cold every {window} tokens"
     rows.append(Row("windowed", name, scorer.windowed(ids), {"window": window}))
+    no_baseline = _no_baseline(data, split) if baseline else None
     train = None
-    if (baseline or dynamic is not None) and not overlaps_training(data, split):
+    if (dynamic is not None or (baseline and not no_baseline)) and not overlaps_training(data, split):
         train = encode_split(data, "train", model.vocabulary)
     if dynamic is not None:
         rows.append(_dynamic(model, ids, train, **dynamic))
@@ -86,10 +87,10 @@ def measure(
             reasons.append(
                 "Dynamic evaluation had no training part apart from this text, so it used plain SGD."
             )
-    if baseline and not (reason := _no_baseline(ids, train)):
-        rows.append(_baseline(ids, train, len(model.vocabulary)))
+    if no_baseline:
+        reasons.append(f"No n-gram model: {no_baseline}.")
     elif baseline:
-        reasons.append(f"No n-gram model: {reason}.")
+        rows.append(_baseline(ids, train, len(model.vocabulary)))
     return rows, reasons
 
 
@@ -122,12 +123,12 @@ def _dynamic(model, ids, train, *, segment, learning_rate, decay) -> Row:
     return Row("dynamic", name, score, {"rule": rule, **options})
 
 
-def _no_baseline(ids, train) -> str | None:
+def _no_baseline(data: TextData, split: str) -> str | None:
     """Why there is no n-gram model, or None where there can be one."""
-    if train is None:
+    if overlaps_training(data, split):
         return "the training part, to which it would be fitted, is in the text that is measured"
-    if (tokens := max(len(train), len(ids))) > LARGEST_COUNTED:
-        return f"{tokens:,} tokens are more than the {LARGEST_COUNTED:,} that it counts in memory"
+    if (characters := max(data.characters("train"), data.characters(split))) > LARGEST_COUNTED:
+        return f"{characters:,} characters are more than the {LARGEST_COUNTED:,} that it counts in memory"
     return None
 
 

@@ -70,8 +70,8 @@ class NGramModel:
         """Counts a training text.
 
         Args:
-            ids: `(tokens,)` integers in `[0, vocabulary_size)`, at least one. Memory is some 50 bytes a token
-                and order.
+            ids: `(tokens,)` integers in `[0, vocabulary_size)`, at least one. Memory is up to 50 bytes a
+                token and order.
             vocabulary_size: over how many tokens a probability is spread.
             order: the length of the longest n-grams; 1: tokens on their own.
 

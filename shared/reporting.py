@@ -1,13 +1,16 @@
 """What a training run shows while it works: a progress bar, one line for each epoch, TensorBoard scalars."""
 
+import contextlib
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import tensorflow as tf
 from tqdm import tqdm
+
+from shared.runs import RunError
 
 
 class Size(NamedTuple):
@@ -73,20 +76,46 @@ def print_epoch(row: Mapping[str, float], epochs: int | None, seconds: float, sp
 
 
 class ScalarLog:
-    """TensorBoard scalars, one event file for each process that worked on the run."""
+    """TensorBoard scalars, one event file for each process that worked on the run.
+
+    Args:
+        folder: where the files are; made where it is absent.
+
+    Raises:
+        RunError: the folder cannot be written.
+    """
 
     def __init__(self, folder: Path):
-        self._writer = tf.summary.create_file_writer(str(folder))
+        self._folder = folder
+        with self._explained():
+            self._writer = tf.summary.create_file_writer(str(folder))
 
     def __enter__(self) -> "ScalarLog":
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._writer.close()
+        with contextlib.suppress(tf.errors.OpError):  # all of it was flushed, or its failure was raised
+            self._writer.close()
 
     def write(self, epoch: int, values: Mapping[str, float]) -> None:
-        """Writes one number for each name."""
-        with self._writer.as_default(step=epoch):
-            for name, value in values.items():
-                tf.summary.scalar(name, value)
-        self._writer.flush()
+        """Writes one number for each name.
+
+        Raises:
+            RunError: the disk is full, for example.
+        """
+        with self._explained():
+            with self._writer.as_default(step=epoch):
+                for name, value in values.items():
+                    tf.summary.scalar(name, value)
+            self._writer.flush()
+
+    @contextlib.contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except tf.errors.OpError as error:
+            reason = " ".join(error.message.split())
+            raise RunError(
+                f"could not write {self._folder}: {reason}. What the run saved before is unchanged; free "
+                "some space or make the folder writable, and go on with --resume."
+            ) from error

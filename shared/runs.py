@@ -102,7 +102,7 @@ class RunFolder:
             _check_same_settings(run, config)
             return run
         run = cls(path, config)
-        _check_free(run)
+        _check_free(run, app)
         record = {
             "app": app,
             "format_version": FORMAT_VERSION,
@@ -143,10 +143,13 @@ class RunFolder:
             ) from error
         if not isinstance(record, dict) or not isinstance(record.get("config"), dict):
             raise RunError(
-                f"{path / 'config.json'} does not describe a run: it has no settings under 'config'"
+                f"{path / 'config.json'} does not describe a run: it has no settings under 'config'. "
+                "Name another folder."
             )
         if record.get("app") != app:
-            raise RunError(f"{path} holds a run of {record.get('app')!r}; expected one of {app!r}")
+            raise RunError(
+                f"{path} holds a run of {record.get('app')!r}; expected one of {app!r}. Name another folder."
+            )
         if record.get("format_version") != FORMAT_VERSION:
             raise RunError(
                 f"{path} has run folder format {record.get('format_version')!r}, written by version "
@@ -191,12 +194,9 @@ class RunFolder:
             )
         return self.best_weights
 
-    def append_history(self, row: Mapping[str, object]) -> None:
-        """Adds one row to `history.csv`; columns that are new in it stay empty in earlier rows."""
-        self.write_history([*self.read_history(), row])
-
     def write_history(self, rows: Iterable[Mapping[str, object]]) -> None:
-        """Replaces `history.csv`. Numbers are written so that reading them gives the same bits."""
+        """Replaces `history.csv`. Numbers are written so that reading them gives the same bits; columns that
+        a row does not have stay empty in it."""
         rows = [{name: _plain(value) for name, value in row.items()} for row in rows]
         columns = list(dict.fromkeys(name for row in rows for name in row))
 
@@ -245,13 +245,15 @@ def _check_same_settings(run: RunFolder, config: Mapping[str, object]) -> None:
         )
 
 
-def _check_free(run: RunFolder) -> None:
+def _check_free(run: RunFolder, app: str) -> None:
     path = run.path
     if path.exists() and not path.is_dir():
         raise RunError(f"{path} is a file; a run needs a folder")
     if run.best_weights.exists() or run.last_checkpoint.exists():
         raise RunError(f"{path} already holds a run; continue it with --resume, or choose another folder")
-    if path.is_dir() and not (path / "config.json").exists() and any(path.iterdir()):
+    if (path / "config.json").exists():
+        RunFolder.open(path, app)  # it may be that of another application, or of no run at all
+    elif path.is_dir() and any(path.iterdir()):
         raise RunError(f"{path} holds files that are not of a run; choose a new or an empty folder")
 
 

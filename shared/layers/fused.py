@@ -24,7 +24,6 @@ import os
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-import keras
 import tensorflow as tf
 
 SMALLEST_HALF = 16  # rows; below, a second loop costs more than it hides
@@ -317,4 +316,4 @@ def _sum_rows(rows, like):
 
 def gpu_is_visible() -> bool:
     """Whether TensorFlow may place operations on a GPU, where Keras has the faster path."""
-    return bool(tf.config.get_visible_devices("GPU")) and keras.backend.backend() == "tensorflow"
+    return bool(tf.config.get_visible_devices("GPU"))

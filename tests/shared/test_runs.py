@@ -121,6 +121,23 @@ def test_bad_config_files_are_user_errors(tmp_path, content, message):
         RunFolder.open(tmp_path, "captioning")
 
 
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (
+            '{"app": "charlm", "format_version": 1, "config": {}}',
+            r"a run of 'charlm'; .* Name another folder",
+        ),
+        ('{"model_type": "gpt2"}', "does not describe a run: .* Name another folder"),
+    ],
+)
+def test_the_settings_of_something_else_are_not_overwritten(tmp_path, content, message):
+    (tmp_path / "config.json").write_text(content)
+    with pytest.raises(RunError, match=message):
+        RunFolder.create(tmp_path, {}, "captioning")
+    assert [file.read_text() for file in tmp_path.iterdir()] == [content]
+
+
 def test_run_without_checkpoint_is_a_user_error(tmp_path):
     run = RunFolder.create(tmp_path, {}, "captioning")
     with pytest.raises(RunError, match="has no checkpoint yet"):

@@ -125,8 +125,8 @@ class CharLMConfig:
 def recipe(data: tuple[str, ...]) -> CharLMConfig:
     """The settings that hold for a source where the command line says nothing else.
 
-    The plays are long enough for a larger network, and of five passes over them little can be learned by heart,
-    so little is dropped. The lecture's "hello" has five characters: a small network learns them by heart.
+    The plays are long enough for a larger network, and of five passes over them little can be learned by
+    heart, so little is dropped. The lecture's "hello" has five characters: a small network learns them.
     """
     if data == ("shakespeare",):
         return CharLMConfig(data=data, units=768, output_dropout=0.1, epochs=5)

@@ -25,6 +25,8 @@ class CharLM(keras.Model):
 
         e_t = E[x_t],  h_t = stack(e_t, h_{t-1}),  p(x_{t+1} | x_1 .. x_t) = softmax(W h_t + b)
 
+    With tied embeddings e_t = sqrt(units) E[x_t] and W = E, without b.
+
     Source: Graves 2013, "Generating Sequences with Recurrent Neural Networks"; tied embeddings as in Press
     and Wolf 2017, "Using the Output Embedding to Improve Language Models".
 
@@ -95,8 +97,8 @@ class CharLM(keras.Model):
             "seed": seed,
         }
         size, policy = len(vocabulary), self.dtype_policy
-        # Embedded characters of unit variance: those of Keras's default are 35 times smaller, and so, at first,
-        # is what the recurrence hears of them. A tied matrix makes logits too, so there a factor does it.
+        # Embedded characters of unit variance: those of Keras's default are 35 times smaller, and so, at
+        # first, is what the recurrence hears of them. A tied matrix makes logits too: there a factor does it.
         normal = keras.initializers.RandomNormal(stddev=units**-0.5 if tie_embeddings else 1.0)
         self.embedding_scale = units**0.5 if tie_embeddings else 1.0
         options = {"embeddings_initializer": normal, "dtype": policy, "name": "embedding"}

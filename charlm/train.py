@@ -17,7 +17,8 @@ def parse_arguments(argv=None) -> tuple[argparse.Namespace, CharLMConfig]:
     parser = argparse.ArgumentParser(
         prog="python -m charlm.train",
         description="Train a language model over characters. What it writes as it learns is in samples.txt "
-        "of the run folder. --data hello has settings of its own (charlm.config.recipe).",
+        "of the run folder. The plays and hello have settings of their own (charlm.config.recipe); the "
+        "defaults below are those for any other text.",
         epilog="Ctrl-C saves and stops; the same --out with --resume goes on. Exit status: 0; 2 if the run "
         "could not be done; 130 after Ctrl-C.",
     )
@@ -32,7 +33,7 @@ def parse_arguments(argv=None) -> tuple[argparse.Namespace, CharLMConfig]:
     arguments = parser.parse_args(argv)
     data = tuple(getattr(arguments, "data", ("shakespeare",)))
     arguments.out = arguments.out or Path("runs") / _name_of(data[0])
-    base = _started_with(arguments.out) if arguments.resume else recipe(data)
+    base = _started_with(arguments.out) if arguments.resume else _recipe(data)
     return arguments, config_from_arguments(CharLMConfig, arguments, base=base)
 
 
@@ -42,6 +43,11 @@ def _name_of(data: str) -> str:
         return "standard-input"
     path = Path(data)
     return path.resolve().stem if path.exists() else re.sub(r"[^\w.-]+", "-", data)
+
+
+def _recipe(data: tuple[str, ...]) -> CharLMConfig:
+    # As in the data, a path that exists wins over a name.
+    return CharLMConfig(data=data) if Path(data[0]).exists() else recipe(data)
 
 
 def _started_with(path: Path) -> CharLMConfig:
@@ -58,8 +64,9 @@ def main(argv=None) -> int:
 
     run = RunFolder.create(arguments.out, dataclasses.asdict(config), "charlm", resume=arguments.resume)
     result = train_charlm(config, run, resume=arguments.resume, cache_dir=arguments.cache)
-    best = ", ".join(f"{name} {value:.4f}" for name, value in result.best_metrics.items())
-    print(f"Best epoch {result.best_epoch}: {best}. Kept in {run.path}; what it wrote: {run.samples_file}.")
+    nats = result.best_metrics["val_nats"]
+    print(f"Best epoch {result.best_epoch}: {nats:.4f} nats per character of the validation text, windowed.")
+    print(f"Kept in {run.path}; what it wrote on the way: {run.samples_file}.")
     print(f"Let it write: python -m charlm.generate --model {run.path}")
     return 0
 

@@ -143,6 +143,8 @@ def finite_number(text: str) -> float:
 def run_script(main: Callable[[Sequence[str]], int | None], argv: Sequence[str] | None = None) -> int:
     """Runs a script's `main` and turns what ends it into an exit status.
 
+    What standard output cannot show is written with escapes, as on the standard error stream.
+
     Args:
         main: takes the arguments, returns the exit status or `None` for 0.
         argv: the arguments without the program's name; by default those of the process.
@@ -158,6 +160,9 @@ def run_script(main: Callable[[Sequence[str]], int | None], argv: Sequence[str] 
     """
     # TensorFlow reads this when it is first imported; what a user chose stays.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    if hasattr(sys.stdout, "reconfigure"):
+        # A terminal need not know every character, and names of files need not be valid Unicode.
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         status = main(sys.argv[1:] if argv is None else list(argv))
         sys.stdout.flush()
@@ -187,7 +192,7 @@ def _help(field: dataclasses.Field) -> str:
     elif isinstance(default, bool):
         shown = "default: on" if default else "default: off"
     elif isinstance(default, tuple):
-        shown = f"default: {' '.join(map(str, default)).strip() or 'none'}"
+        shown = "default: " + (" ".join(str(value) or "''" for value in default) or "none")
     else:
         shown = f"default: {'none' if default in (None, '') else default}"
     text = field.metadata.get("help", "")

@@ -37,7 +37,7 @@ def open_output(path: Path | None) -> Iterator[Callable[[str], None]]:
     """A function that writes text at once, so that it is there whatever happens next.
 
     A progress bar on the same terminal makes way for the text. What is no valid Unicode, as in names of
-    files, is written with escapes.
+    files, is written with escapes (on standard output by `run_script`).
 
     Args:
         path: the file to write, or None for standard output.
@@ -55,8 +55,6 @@ def open_output(path: Path | None) -> Iterator[Callable[[str], None]]:
     """
     if path is None:
         stream = sys.stdout
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="backslashreplace")  # a terminal need not know every character either
     else:
         with _explained(path):
             stream = path.open("w", encoding="utf-8", errors="backslashreplace", newline="")

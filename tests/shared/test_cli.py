@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+import io
 import os
 import subprocess
 import sys
@@ -145,6 +146,13 @@ def test_status_of_a_script_that_ran(returned, status):
     assert run_script(lambda argv: returned, []) == status
 
 
+def test_what_a_terminal_cannot_show_is_written_with_escapes(monkeypatch):
+    terminal = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr(sys, "stdout", terminal)
+    assert run_script(lambda argv: print("\u20ac", os.fsdecode(b"caf\xe9.txt"), end="")) == 0
+    assert terminal.buffer.getvalue() == rb"\u20ac caf\udce9.txt"
+
+
 def test_arguments_of_the_process_are_the_default(monkeypatch):
     monkeypatch.setattr(sys, "argv", ["program", "a", "b"])
     assert run_script(len) == 2
@@ -180,7 +188,7 @@ sys.exit(run_script(lambda argv: print("x" * 100_000)))
 def test_light_modules_import_neither_keras_nor_tensorflow():
     code = """
 import sys
-import shared.cli, shared.interruption, shared.presets, shared.runs, shared.text
+import shared.cli, shared.data, shared.interruption, shared.output, shared.presets, shared.runs, shared.text
 print(*sorted({"keras", "tensorflow", "tensorflow_datasets", "numpy"} & set(sys.modules)))
 """
     finished = run_python(code)

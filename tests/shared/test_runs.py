@@ -48,14 +48,18 @@ def test_names_of_the_files(tmp_path):
 def test_history_keeps_every_bit_and_takes_new_columns(tmp_path):
     run = RunFolder.create(tmp_path, {}, "captioning")
     assert run.read_history() == []
-    run.append_history({"epoch": 1, "loss": 0.1 + 0.2, "note": "a, b"})
-    run.append_history({"epoch": 2, "loss": np.float32(1 / 3), "cider": np.float64(5e-324)})
+    rows = [
+        {"epoch": 1, "loss": 0.1 + 0.2, "note": "a, b"},
+        {"epoch": 2, "loss": np.float32(1 / 3), "cider": np.float64(5e-324)},
+    ]
+    run.write_history(rows)
     assert run.history_file.read_text().splitlines()[0] == "epoch,loss,note,cider"
     assert run.read_history() == [
         {"epoch": 1, "loss": 0.1 + 0.2, "note": "a, b"},
         {"epoch": 2, "loss": float(np.float32(1 / 3)), "cider": 5e-324},
     ]
-    run.append_history({"epoch": 3, "loss": float("nan")})
+    run.write_history([*run.read_history(), {"epoch": 3, "loss": float("nan")}])
+    assert run.read_history()[:2] == rows
     assert np.isnan(run.read_history()[2]["loss"])
 
 

@@ -74,6 +74,7 @@ class CaptioningConfig:
     def __post_init__(self):
         for name, least in _LEAST.items():
             self._require(name, getattr(self, name) >= least, f"be at least {least}")
+        self._require("seed", self.seed < 2**32, "be below 2**32")  # NumPy takes no others
         for name in ("learning_rate", "clip_norm"):
             self._require(name, 0.0 < getattr(self, name) < math.inf, "be a number above 0")
         self._require("weight_decay", 0.0 <= self.weight_decay < math.inf, "be a number of at least 0")

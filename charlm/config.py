@@ -88,6 +88,7 @@ class CharLMConfig:
         for name, least in _LEAST.items():
             value = getattr(self, name)
             self._require(name, value is None or value >= least, f"be at least {least}")
+        self._require("seed", self.seed < 2**32, "be below 2**32")
         rate = self.learning_rate
         self._require("learning_rate", rate is None or 0.0 < rate < math.inf, "be a number above 0")
         self._require("clip_norm", 0.0 < self.clip_norm < math.inf, "be a number above 0")

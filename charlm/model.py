@@ -10,7 +10,7 @@ from charlm.characters import CharacterVocabulary
 from charlm.config import CharLMConfig
 from shared.cli import UserError
 from shared.layers import RecurrentStack
-from shared.presets import find_model, preset_names
+from shared.presets import find_model
 from shared.runs import RunFolder
 
 PRESETS = Path(__file__).parent / "presets"
@@ -240,8 +240,3 @@ class CharLM(keras.Model):
         """The logits of what follows `tokens` `(batch, time)`, time at least 1, and the state after them."""
         hidden, states = self.hidden(tokens, states)
         return self.score(hidden[:, -1:])[:, 0], states
-
-
-def charlm_presets() -> list[str]:
-    """The trained models that ship with the package."""
-    return preset_names(PRESETS)

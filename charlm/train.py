@@ -66,7 +66,8 @@ def main(argv=None) -> int:
     result = train_charlm(config, run, resume=arguments.resume, cache_dir=arguments.cache)
     nats = result.best_metrics["val_nats"]
     print(f"Best epoch {result.best_epoch}: {nats:.4f} nats per character of the validation text, windowed.")
-    print(f"Kept in {run.path}; what it wrote on the way: {run.samples_file}.")
+    wrote = f"; what it wrote on the way: {run.samples_file}" if config.sample_length else ""
+    print(f"Kept in {run.path}{wrote}.")
     print(f"Let it write: python -m charlm.generate --model {run.path}")
     return 0
 

@@ -52,13 +52,9 @@ def train_charlm(
         test_fraction=config.test_fraction,
     )
     print(f"{data.name}: {data.rule}.", flush=True)
+    _check_validation(data)
     vocabulary = _vocabulary(config, run, data, resume)
     ids = {split: encode_split(data, split, vocabulary, cache_dir) for split in ("train", "validation")}
-    if data.characters("validation") < 2:
-        raise UserError(
-            f"The validation part of {data.name} has one character, and the first is not predicted. Expected "
-            "at least two: give more text, or a larger --validation-fraction."
-        )
     windows = TextWindows(
         ids["train"],
         config.batch_size,
@@ -93,6 +89,19 @@ def train_charlm(
         size=CHARACTERS,
         resume=resume,
     )
+
+
+def _check_validation(data: TextData) -> None:
+    if "validation" not in data.splits:
+        raise UserError(
+            f"{data.name} has no validation part, by which the best weights are known. "
+            "Give a --validation-fraction above 0."
+        )
+    if data.characters("validation") < 2:
+        raise UserError(
+            f"The validation part of {data.name} has one character, and the first is not predicted. Expected "
+            "at least two: give more text, or a larger --validation-fraction."
+        )
 
 
 def _vocabulary(config: CharLMConfig, run: RunFolder, data: TextData, resume: bool) -> CharacterVocabulary:

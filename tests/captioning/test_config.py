@@ -24,6 +24,7 @@ ROOT = Path(__file__).parents[2]
         ("max_length", 1, "--max-length must be at least 2, not 1"),
         ("image_size", -1, "--image-size must be at least 0"),
         ("seed", -1, "--seed must be at least 0"),
+        ("seed", 2**32, "--seed must be below"),
         ("validation_beams", 0, "--validation-beams must be at least 1"),
         ("patience", 0, "--patience must be at least 1"),
         ("warmup_steps", -1, "--warmup-steps must be at least 0"),

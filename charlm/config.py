@@ -8,7 +8,7 @@ from shared.runs import RunFolder
 
 CELL_NAMES = ("lstm", "gru", "simple")
 OPTIMIZERS = ("muon", "adamw")
-RATES = {"muon": 0.016, "adamw": 0.004}
+RATES = {"muon": 0.01, "adamw": 0.004}
 PRECISIONS = ("auto", "float32", "mixed_bfloat16")
 
 # The smallest values that make sense; NumPy takes no negative seeds.
@@ -69,7 +69,7 @@ class CharLMConfig:
         0, "steps between evaluations; 0: a pass over the text, and 1000 steps at most"
     )
     optimizer: str = _option("muon", "what updates the weights", choices=OPTIMIZERS)
-    learning_rate: float | None = _option(None, "highest rate; none: 0.016 for muon, 0.004 for adamw")
+    learning_rate: float | None = _option(None, "highest rate; none: 0.01 for muon, 0.004 for adamw")
     warmup: float = _option(0.02, "share of the run in which the rate climbs to its highest")
     weight_decay: float = _option(0.05, "decoupled weight decay of the matrices")
     clip_norm: float = _option(1.0, "largest global norm of the gradient")
@@ -126,11 +126,11 @@ class CharLMConfig:
 def recipe(data: tuple[str, ...]) -> CharLMConfig:
     """The settings that hold for a source where the command line says nothing else.
 
-    The plays are long enough for a larger network, and of five passes over them little can be learned by
-    heart, so little is dropped. The lecture's "hello" has five characters: a small network learns them.
+    Of five passes over the plays little can be learned by heart, so little is dropped. The lecture's "hello"
+    has five characters: a small network learns them.
     """
     if data == ("shakespeare",):
-        return CharLMConfig(data=data, units=768, output_dropout=0.1, epochs=5)
+        return CharLMConfig(data=data, output_dropout=0.1, epochs=5)
     if data != ("hello",):
         return CharLMConfig(data=data)
     return CharLMConfig(

@@ -109,7 +109,7 @@ def test_settings_of_another_version_are_an_error_of_the_user(tmp_path, settings
 def test_the_command_line_without_options():
     arguments, config = parse_arguments([])
     assert config == recipe(("shakespeare",))
-    assert config == dataclasses.replace(CharLMConfig(), units=768, output_dropout=0.1, epochs=5)
+    assert config == dataclasses.replace(CharLMConfig(), output_dropout=0.1, epochs=5)
     assert (arguments.out, arguments.resume) == (Path("runs/shakespeare"), False)
 
 

@@ -198,7 +198,7 @@ def test_mixed_bfloat16_learns_too(tmp_path, text_file, undisturbed):
         ("ab" * 5, {"window": 3}, "validation part of .* has one character"),
         ("a" * 9 + "\U0001f600", {"window": 3}, "validation part of .* has one character"),  # of four bytes
         ("", {}, "is empty"),
-        ("abc" * 9, {"validation_fraction": 0.0}, "no split 'validation'"),
+        ("abc" * 9, {"validation_fraction": 0.0}, "has no validation part"),
     ],
 )
 def test_texts_that_are_too_short(tmp_path, text, changes, message):

@@ -1,10 +1,9 @@
 """What a captioning run is made of: a frozen dataclass, from the command line and in the run folder."""
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from shared.cli import UserError
-from shared.runs import RunFolder
+from shared.config import RunConfig, option
 
 DECODER_NAMES = ("late_attention", "soft_attention", "show_and_tell")
 CELL_NAMES = ("lstm", "gru", "simple")
@@ -28,48 +27,44 @@ _LEAST = {
 }
 
 
-def _option(default, help, **metadata):  # noqa: A002 - argparse's own word
-    return field(default=default, metadata={"help": help, **metadata})
-
-
 @dataclass(frozen=True)
-class CaptioningConfig:
+class CaptioningConfig(RunConfig):
     """Settings of one training run; every field is an option of `python -m captioning.train`."""
 
-    data: str = _option("shapes", "a Flickr8k folder, a .json, .jsonl or .csv file, tfds:NAME, or shapes")
-    encoder: str = _option(
+    data: str = option("shapes", "a Flickr8k folder, a .json, .jsonl or .csv file, tfds:NAME, or shapes")
+    encoder: str = option(
         "efficientnet_lite2", "efficientnet_lite0|1|2, a keras.applications name, or small_cnn"
     )
-    encoder_weights: str = _option("imagenet", "imagenet, none, or a weights file for the encoder")
-    init_from: str = _option(
+    encoder_weights: str = option("imagenet", "imagenet, none, or a weights file for the encoder")
+    init_from: str = option(
         "", "preset or run whose weights and words to start from; its sizes must be asked for here"
     )
-    image_size: int = _option(0, "side of the encoder's input in pixels; 0: the encoder's own")
-    train_encoder: bool = _option(False, "train the encoder too, on pixels instead of cached features")
-    decoder: str = _option("late_attention", "how the image enters the recurrence", choices=DECODER_NAMES)
-    cell: str = _option("lstm", "recurrent cell", choices=CELL_NAMES)
-    units: int = _option(512, "width of embedding, recurrence and attention")
-    depth: int = _option(1, "recurrent layers")
-    num_heads: int = _option(8, "attention heads (late_attention)")
-    min_count: int = _option(4, "words seen less often in the training captions become unknown")
-    max_length: int = _option(22, "longest caption in words; longer ones are cut")
-    captions_per_image: int = _option(5, "captions of one image in a batch, drawn anew each epoch")
-    batch_size: int = _option(20, "images in a batch")
-    epochs: int = _option(8, "passes over the training images")
-    learning_rate: float = _option(1e-3, "highest rate of AdamW, after the warm-up")
-    warmup_steps: int = _option(200, "steps in which the rate climbs to its highest")
-    weight_decay: float = _option(0.01, "decoupled weight decay of AdamW")
-    clip_norm: float = _option(1.0, "largest global norm of the gradient")
-    label_smoothing: float = _option(0.1, "probability mass spread over all words")
-    dropout: float = _option(0.5, "rate before the output layer and between recurrent layers")
-    input_dropout: float = _option(0.3, "rate on the image and on embedded words")
-    mirror: bool = _option(True, "show every image mirrored half of the time")
-    average_decay: float = _option(0.998, "decay of the weight average that is evaluated and kept")
-    patience: int = _option(4, "epochs without a better validation CIDEr before the run stops")
-    validation_beams: int = _option(3, "beams with which validation images are captioned")
-    no_repeat_ngram: int = _option(3, "captions repeat no run of words of this length; 0: they may")
-    mixed_bfloat16: bool = _option(False, "bfloat16 products in the decoder; weights stay float32")
-    seed: int = _option(1, "seed of weights, dropout and data order")
+    image_size: int = option(0, "side of the encoder's input in pixels; 0: the encoder's own")
+    train_encoder: bool = option(False, "train the encoder too, on pixels instead of cached features")
+    decoder: str = option("late_attention", "how the image enters the recurrence", choices=DECODER_NAMES)
+    cell: str = option("lstm", "recurrent cell", choices=CELL_NAMES)
+    units: int = option(512, "width of embedding, recurrence and attention")
+    depth: int = option(1, "recurrent layers")
+    num_heads: int = option(8, "attention heads (late_attention)")
+    min_count: int = option(4, "words seen less often in the training captions become unknown")
+    max_length: int = option(22, "longest caption in words; longer ones are cut")
+    captions_per_image: int = option(5, "captions of one image in a batch, drawn anew each epoch")
+    batch_size: int = option(20, "images in a batch")
+    epochs: int = option(8, "passes over the training images")
+    learning_rate: float = option(1e-3, "highest rate of AdamW, after the warm-up")
+    warmup_steps: int = option(200, "steps in which the rate climbs to its highest")
+    weight_decay: float = option(0.01, "decoupled weight decay of AdamW")
+    clip_norm: float = option(1.0, "largest global norm of the gradient")
+    label_smoothing: float = option(0.1, "probability mass spread over all words")
+    dropout: float = option(0.5, "rate before the output layer and between recurrent layers")
+    input_dropout: float = option(0.3, "rate on the image and on embedded words")
+    mirror: bool = option(True, "show every image mirrored half of the time")
+    average_decay: float = option(0.998, "decay of the weight average that is evaluated and kept")
+    patience: int = option(4, "epochs without a better validation CIDEr before the run stops")
+    validation_beams: int = option(3, "beams with which validation images are captioned")
+    no_repeat_ngram: int = option(3, "captions repeat no run of words of this length; 0: they may")
+    mixed_bfloat16: bool = option(False, "bfloat16 products in the decoder; weights stay float32")
+    seed: int = option(1, "seed of weights, dropout and data order")
 
     def __post_init__(self):
         for name, least in _LEAST.items():
@@ -85,28 +80,10 @@ class CaptioningConfig:
         if self.decoder == "late_attention" and self.units % self.num_heads:
             raise ValueError(f"--units {self.units} must be a multiple of --num-heads {self.num_heads}")
 
-    def _require(self, name, holds, expected):
-        if not holds:
-            raise ValueError(f"--{name.replace('_', '-')} must {expected}, not {getattr(self, name)}")
-
     @property
     def pretrained_encoder(self) -> bool:
         """Whether the encoder starts from weights that were trained before."""
         return bool(self.init_from) or self.encoder_weights != "none"
-
-    @classmethod
-    def from_run(cls, run: RunFolder) -> "CaptioningConfig":
-        """The settings that a run folder keeps; those it does not name have their defaults.
-
-        Raises:
-            UserError: there are settings that this version does not know, or values that it refuses.
-        """
-        try:
-            return cls(**run.config)
-        except (TypeError, ValueError) as error:
-            raise UserError(
-                f"The settings in {run.path}/config.json are not those of this version: {error}."
-            ) from error
 
 
 def recipe(data: str) -> CaptioningConfig:

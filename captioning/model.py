@@ -1,7 +1,6 @@
 """The captioner: an encoder, a decoder and their vocabulary in one Keras model that captions pixels."""
 
 import math
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -171,20 +170,10 @@ class Captioner(keras.Model):
     @classmethod
     def from_run(cls, run: RunFolder) -> "Captioner":
         """The best model of a run folder or preset."""
-        weights = run.require_best_weights()
+        run.require_best_weights()  # a run without has nothing else worth an error
         vocabulary = Vocabulary.load(run.vocabulary_file)
         captioner = cls.from_settings(CaptioningConfig.from_run(run), vocabulary)
-        try:
-            with warnings.catch_warnings():
-                # Of weights that do not fit, Keras warns layer by layer before it raises its error.
-                warnings.filterwarnings("ignore", "Skipping nested container", UserWarning)
-                captioner.load_weights(weights)
-        except (ValueError, OSError, KeyError) as error:
-            raise UserError(
-                f"{weights} does not fit the {len(vocabulary)} tokens of {run.vocabulary_file.name} and the "
-                f"config.json beside it, or is damaged ({str(error).strip().partition(chr(10))[0]}). "
-                "Expected the files of one run; copy the run folder again, whole."
-            ) from error
+        run.load_best_weights(captioner, len(vocabulary))
         return captioner
 
     @classmethod

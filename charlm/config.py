@@ -1,10 +1,9 @@
 """The settings of a run: a frozen dataclass, from the command line and kept in the run folder."""
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from shared.cli import UserError
-from shared.runs import RunFolder
+from shared.config import RunConfig, option
 
 CELL_NAMES = ("lstm", "gru", "simple")
 OPTIMIZERS = ("muon", "adamw")
@@ -36,51 +35,47 @@ _RATES = (
 )
 
 
-def _option(default, help, **metadata):  # noqa: A002 - argparse's own word
-    return field(default=default, metadata={"help": help, **metadata})
-
-
 @dataclass(frozen=True)
-class CharLMConfig:
+class CharLMConfig(RunConfig):
     """Settings of one training run; every field is an option of `python -m charlm.train`."""
 
-    data: tuple[str, ...] = _option(
+    data: tuple[str, ...] = option(
         ("shakespeare",), "text files, a folder, - for standard input, tfds:NAME, shakespeare, or hello"
     )
-    pattern: str = _option("*.txt", "which files of a folder")
-    validation_fraction: float = _option(0.1, "share of the text, at its end, that is validated on")
-    test_fraction: float = _option(0.0, "share of the text, at its very end, that is left for a test")
-    min_count: int = _option(1, "characters seen less often in the training text are spelled in bytes")
-    cell: str = _option("lstm", "recurrent cell", choices=CELL_NAMES)
-    units: int = _option(512, "width of each recurrent layer")
-    depth: int = _option(1, "recurrent layers")
-    embedding_size: int = _option(128, "width of the embedded characters, where they are not tied")
-    tie_embeddings: bool = _option(False, "one matrix for embedding and output; both have the layers' width")
-    dropout: float = _option(0.3, "rate between recurrent layers, one mask for all steps of a window")
-    input_dropout: float = _option(0.0, "rate on embedded characters, one mask for all steps of a window")
-    output_dropout: float = _option(0.3, "rate before the output layer, one mask for all steps of a window")
-    recurrent_weight_dropout: float = _option(0.0, "rate on the weights of the recurrent kernels")
-    window: int = _option(64, "steps through which the gradient goes back")
-    batch_size: int = _option(128, "streams of text that are read side by side")
-    forget_rate: float = _option(0.15, "chance of a stream to begin a window with a state of zeros")
-    epochs: int = _option(10, "passes over the training text")
-    minutes: float | None = _option(None, "minutes of training, evaluation not counted, in place of epochs")
-    steps_between: int = _option(
+    pattern: str = option("*.txt", "which files of a folder")
+    validation_fraction: float = option(0.1, "share of the text, at its end, that is validated on")
+    test_fraction: float = option(0.0, "share of the text, at its very end, that is left for a test")
+    min_count: int = option(1, "characters seen less often in the training text are spelled in bytes")
+    cell: str = option("lstm", "recurrent cell", choices=CELL_NAMES)
+    units: int = option(512, "width of each recurrent layer")
+    depth: int = option(1, "recurrent layers")
+    embedding_size: int = option(128, "width of the embedded characters, where they are not tied")
+    tie_embeddings: bool = option(False, "one matrix for embedding and output; both have the layers' width")
+    dropout: float = option(0.3, "rate between recurrent layers, one mask for all steps of a window")
+    input_dropout: float = option(0.0, "rate on embedded characters, one mask for all steps of a window")
+    output_dropout: float = option(0.3, "rate before the output layer, one mask for all steps of a window")
+    recurrent_weight_dropout: float = option(0.0, "rate on the weights of the recurrent kernels")
+    window: int = option(64, "steps through which the gradient goes back")
+    batch_size: int = option(128, "streams of text that are read side by side")
+    forget_rate: float = option(0.15, "chance of a stream to begin a window with a state of zeros")
+    epochs: int = option(10, "passes over the training text")
+    minutes: float | None = option(None, "minutes of training, evaluation not counted, in place of epochs")
+    steps_between: int = option(
         0, "steps between evaluations; 0: a pass over the text, and 1000 steps at most"
     )
-    optimizer: str = _option("muon", "what updates the weights", choices=OPTIMIZERS)
-    learning_rate: float | None = _option(None, "highest rate; none: 0.01 for muon, 0.004 for adamw")
-    warmup: float = _option(0.02, "share of the run in which the rate climbs to its highest")
-    weight_decay: float = _option(0.05, "decoupled weight decay of the matrices")
-    clip_norm: float = _option(1.0, "largest global norm of the gradient")
-    average_decay: float = _option(0.99, "decay of the weight average that is evaluated and kept")
-    patience: int | None = _option(None, "evaluations without a better one before the run stops")
-    precision: str = _option(
+    optimizer: str = option("muon", "what updates the weights", choices=OPTIMIZERS)
+    learning_rate: float | None = option(None, "highest rate; none: 0.01 for muon, 0.004 for adamw")
+    warmup: float = option(0.02, "share of the run in which the rate climbs to its highest")
+    weight_decay: float = option(0.05, "decoupled weight decay of the matrices")
+    clip_norm: float = option(1.0, "largest global norm of the gradient")
+    average_decay: float = option(0.99, "decay of the weight average that is evaluated and kept")
+    patience: int | None = option(None, "evaluations without a better one before the run stops")
+    precision: str = option(
         "auto", "auto: mixed_bfloat16 where the processor is fast at it", choices=PRECISIONS
     )
-    prompts: tuple[str, ...] = _option(("",), "what the samples that are kept of the training begin with")
-    sample_length: int = _option(300, "characters of each of these samples; 0: none")
-    seed: int = _option(1, "seed of weights, dropout, data and samples")
+    prompts: tuple[str, ...] = option(("",), "what the samples that are kept of the training begin with")
+    sample_length: int = option(300, "characters of each of these samples; 0: none")
+    seed: int = option(1, "seed of weights, dropout, data and samples")
 
     def __post_init__(self):
         for name in ("data", "prompts"):  # lists, as JSON gives them back
@@ -99,28 +94,10 @@ class CharLMConfig:
         for name, names in (("cell", CELL_NAMES), ("optimizer", OPTIMIZERS), ("precision", PRECISIONS)):
             self._require(name, getattr(self, name) in names, f"be one of {', '.join(names)}")
 
-    def _require(self, name, holds, expected):
-        if not holds:
-            raise ValueError(f"--{name.replace('_', '-')} must {expected}, not {getattr(self, name)}")
-
     @property
     def highest_rate(self) -> float:
         """The learning rate, or where none is given, that of the optimizer."""
         return RATES[self.optimizer] if self.learning_rate is None else self.learning_rate
-
-    @classmethod
-    def from_run(cls, run: RunFolder) -> "CharLMConfig":
-        """The settings that a run folder keeps; those it does not name have their defaults.
-
-        Raises:
-            UserError: there are settings that this version does not know, or values that it refuses.
-        """
-        try:
-            return cls(**run.config)
-        except (TypeError, ValueError) as error:
-            raise UserError(
-                f"The settings in {run.path}/config.json are not those of this version: {error}."
-            ) from error
 
 
 def recipe(data: tuple[str, ...]) -> CharLMConfig:

@@ -1,6 +1,5 @@
 """The character model: an embedding, a recurrent stack and an output layer in one Keras model."""
 
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -8,7 +7,6 @@ import keras
 
 from charlm.characters import CharacterVocabulary
 from charlm.config import CharLMConfig
-from shared.cli import UserError
 from shared.layers import RecurrentStack
 from shared.presets import find_model
 from shared.runs import RunFolder
@@ -160,20 +158,10 @@ class CharLM(keras.Model):
         Raises:
             UserError: the run has no checkpoint yet, or its files do not fit each other.
         """
-        weights = run.require_best_weights()
+        run.require_best_weights()  # a run without has nothing else worth an error
         vocabulary = CharacterVocabulary.load(run.vocabulary_file)
         model = cls.from_settings(CharLMConfig.from_run(run), vocabulary)
-        try:
-            with warnings.catch_warnings():
-                # Of weights that do not fit, Keras warns layer by layer before it raises its error.
-                warnings.filterwarnings("ignore", "Skipping nested container", UserWarning)
-                model.load_weights(weights)
-        except (ValueError, OSError, KeyError) as error:
-            raise UserError(
-                f"{weights} does not fit the {len(vocabulary)} tokens of {run.vocabulary_file.name} and the "
-                f"config.json beside it, or is damaged ({str(error).strip().partition(chr(10))[0]}). "
-                "Expected the files of one run; copy the run folder again, whole."
-            ) from error
+        run.load_best_weights(model, len(vocabulary))
         return model
 
     @classmethod

@@ -4,7 +4,9 @@ A preset holds the files of a run that a model needs, its weights rounded to flo
 (README.md) is written by hand. This module imports neither Keras nor TensorFlow.
 """
 
+import argparse
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 from shared.cli import UserError
@@ -68,6 +70,17 @@ def make_preset(run: RunFolder, path: Path) -> int:
             "train a smaller model."
         )
     return size
+
+
+def preset_script(app: str, description: str, argv: Sequence[str] | None = None) -> int:
+    """The script `python -m APP.preset RUN DIR`; returns its exit status."""
+    parser = argparse.ArgumentParser(prog=f"python -m {app}.preset", description=description)
+    parser.add_argument("run", type=Path, help="run folder")
+    parser.add_argument("out", type=Path, help="folder of the preset")
+    arguments = parser.parse_args(argv)
+    size = make_preset(RunFolder.open(arguments.run, app), arguments.out)
+    print(f"Wrote {arguments.out}, {size / 1e6:.1f} MB.")
+    return 0
 
 
 def store_half(source: Path, target: Path) -> None:

@@ -18,8 +18,10 @@ import contextlib
 import csv
 import json
 import os
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import shared
 from shared.cli import UserError
@@ -193,6 +195,29 @@ class RunFolder:
                 "Let its training go on until then, or name another run."
             )
         return self.best_weights
+
+    def load_best_weights(self, model: Any, tokens: int) -> None:
+        """Reads the best weights into a model that was made with the run's settings and vocabulary.
+
+        Args:
+            model: a built `keras.Model`.
+            tokens: size of its vocabulary, for the message.
+
+        Raises:
+            RunError: there are none yet, they do not fit, or the file is damaged.
+        """
+        weights = self.require_best_weights()
+        try:
+            with warnings.catch_warnings():
+                # Of weights that do not fit, Keras warns layer by layer before it raises its error.
+                warnings.filterwarnings("ignore", "Skipping nested container", UserWarning)
+                model.load_weights(weights)
+        except (ValueError, OSError, KeyError) as error:
+            raise RunError(
+                f"{weights} does not fit the {tokens} tokens of {self.vocabulary_file.name} and the "
+                f"config.json beside it, or is damaged ({str(error).strip().partition(chr(10))[0]}). "
+                "Expected the files of one run; copy the run folder again, whole."
+            ) from error
 
     def write_history(self, rows: Iterable[Mapping[str, object]]) -> None:
         """Replaces `history.csv`. Numbers are written so that reading them gives the same bits; columns that

@@ -11,18 +11,17 @@ from charlm.config import CharLMConfig
 from charlm.data import TextData, encode_split, load_text
 from charlm.generate import generate
 from charlm.model import CharLM
-from charlm.muon import BFloat16Muon
 from charlm.scoring import Scorer
-from charlm.windows import TextWindows
 from shared.cli import UserError
 from shared.losses import sequence_cross_entropy
+from shared.muon import make_muon
 from shared.pace import cosine
 from shared.precision import choose_policy
 from shared.reporting import Size
 from shared.runs import RunFolder
 from shared.training import TrainResult, train
+from shared.windows import TextWindows
 
-ADAM_SHARE = 0.2  # of Muon's rate, for what Muon is not made for
 VALIDATED = 2**20  # tokens; of a longer validation text, the first so many are read after each epoch
 CHARACTERS = Size("characters", lambda batch: batch["tokens"][:, 1:].size, "nats/character")
 
@@ -118,25 +117,10 @@ def _epochs(config: CharLMConfig, windows: TextWindows) -> int:
 
 
 def make_optimizer(config: CharLMConfig, policy: str = "float32") -> keras.optimizers.Optimizer:
-    """Muon or AdamW; its rate comes from a schedule. Only matrices decay: no embedding or bias wants to be
-    small.
-
-    Muon (Jordan et al. 2024, with the scale of Liu et al. 2025, "Muon is Scalable for LLM Training") makes
-    the update of a matrix orthogonal. It is for the recurrent layers; embedding, output layer and biases have
-    the updates of AdamW, at a part of the rate.
-    """
-    if config.optimizer == "adamw":
-        optimizer = keras.optimizers.AdamW(config.highest_rate, beta_2=0.99, weight_decay=config.weight_decay)
-    else:
-        muon = BFloat16Muon if policy == "mixed_bfloat16" else keras.optimizers.Muon
-        optimizer = muon(
-            config.highest_rate,
-            weight_decay=config.weight_decay,
-            adam_weight_decay=config.weight_decay,
-            adam_beta_2=0.99,
-            adam_lr_ratio=ADAM_SHARE,
-            exclude_layers=["output", "bias"],  # a GRU's bias has two rows, but is no matrix
-        )
+    """Muon or AdamW; its rate comes from a schedule. Only matrices decay."""
+    if config.optimizer == "muon":
+        return make_muon(config.highest_rate, policy, config.weight_decay)
+    optimizer = keras.optimizers.AdamW(config.highest_rate, beta_2=0.99, weight_decay=config.weight_decay)
     optimizer.exclude_from_weight_decay(var_names=["bias", "embeddings"])
     return optimizer
 

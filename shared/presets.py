@@ -45,8 +45,13 @@ def find_model(name: str | Path, presets: Path, app: str) -> Path:
     )
 
 
-def make_preset(run: RunFolder, path: Path) -> int:
+def make_preset(run: RunFolder, path: Path, files: Sequence[str] = ()) -> int:
     """Writes config, vocabulary, history and half-precision weights of a run into a folder.
+
+    Args:
+        run: the run.
+        path: the folder of the preset.
+        files: names of further files that the application keeps in its runs.
 
     Returns:
         The size of the folder in bytes.
@@ -58,7 +63,12 @@ def make_preset(run: RunFolder, path: Path) -> int:
     weights = run.require_best_weights()
     try:
         path.mkdir(parents=True, exist_ok=True)
-        for file in (run.path / "config.json", run.vocabulary_file, run.history_file):
+        for file in (
+            run.path / "config.json",
+            run.vocabulary_file,
+            run.history_file,
+            *map(run.path.joinpath, files),
+        ):
             shutil.copy(file, path / file.name)
     except OSError as error:
         raise RunError(f"{path} could not be written: {error}.") from error
@@ -72,13 +82,15 @@ def make_preset(run: RunFolder, path: Path) -> int:
     return size
 
 
-def preset_script(app: str, description: str, argv: Sequence[str] | None = None) -> int:
+def preset_script(
+    app: str, description: str, argv: Sequence[str] | None = None, files: Sequence[str] = ()
+) -> int:
     """The script `python -m APP.preset RUN DIR`; returns its exit status."""
     parser = argparse.ArgumentParser(prog=f"python -m {app}.preset", description=description)
     parser.add_argument("run", type=Path, help="run folder")
     parser.add_argument("out", type=Path, help="folder of the preset")
     arguments = parser.parse_args(argv)
-    size = make_preset(RunFolder.open(arguments.run, app), arguments.out)
+    size = make_preset(RunFolder.open(arguments.run, app), arguments.out, files)
     print(f"Wrote {arguments.out}, {size / 1e6:.1f} MB.")
     return 0
 

@@ -48,9 +48,14 @@ class TrainStep:
         self._initial_carry = initial_carry
         self._carry = None if initial_carry is None else tf.nest.map_structure(_carry_variable, initial_carry)
         self._graph = tf.function(self._run, jit_compile=False)
+        self._traced: dict[Any, Callable[..., Any]] = {}
 
     def __call__(self, batch: Any) -> tuple[float, float]:
-        loss, norm = self._graph(tf.nest.map_structure(tf.convert_to_tensor, batch))
+        batch = tf.nest.map_structure(tf.convert_to_tensor, batch)
+        shapes = tuple((tensor.shape, tensor.dtype) for tensor in tf.nest.flatten(batch))
+        if shapes not in self._traced:  # asked for one by one, as TensorFlow warns of many graphs in a row
+            self._traced[shapes] = self._graph.get_concrete_function(batch)
+        loss, norm = self._traced[shapes](batch)
         return float(loss), float(norm)
 
     @property

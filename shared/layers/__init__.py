@@ -5,14 +5,16 @@ cells (places of an attended memory: steps of a sequence or squares of an image 
 """
 
 from shared.layers.attention import AdditiveAttention, DotProductAttention
-from shared.layers.pooling import MaskedPooling, last_step, masked_max, masked_mean
+from shared.layers.pooling import AttentionPooling, MaskedPooling, last_step, masked_max, masked_mean
 from shared.layers.recurrent import GRU, LSTM, SimpleRNN
 from shared.layers.stack import RecurrentStack
+from shared.layers.windows import read_sequence
 
 __all__ = [
     "GRU",
     "LSTM",
     "AdditiveAttention",
+    "AttentionPooling",
     "DotProductAttention",
     "MaskedPooling",
     "RecurrentStack",
@@ -20,4 +22,5 @@ __all__ = [
     "last_step",
     "masked_max",
     "masked_mean",
+    "read_sequence",
 ]

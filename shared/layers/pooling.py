@@ -134,6 +134,61 @@ class MaskedPooling(keras.layers.Layer):
         return MODES[self.mode](inputs, mask)
 
 
+@keras.saving.register_keras_serializable("unrolled")
+class AttentionPooling(keras.layers.Layer):
+    """Pools a sequence to the mean of its valid steps, weighted by how much each one matters.
+
+        s_t = v . tanh(W h_t + b),  a = softmax(s),  output = sum_t a_t h_t
+
+    Source: Yang et al. 2016, "Hierarchical Attention Networks for Document Classification", equations 5 to 7.
+
+    Args:
+        units: width of W.
+
+    Call arguments:
+        inputs: `(batch, time, features)`.
+        mask: `(batch, time)` bool, False at steps to ignore; None for none.
+
+    Returns:
+        `(batch, features)`; zeros where no step is valid.
+
+    Example:
+
+    >>> import numpy as np
+    >>> layer = AttentionPooling(3)
+    >>> tuple(layer(np.ones((2, 7, 5))).shape)
+    (2, 5)
+    """
+
+    def __init__(self, units: int, **kwargs):
+        super().__init__(**kwargs)
+        self.units = units
+        self.supports_masking = True
+        self.key = keras.layers.Dense(units, activation="tanh", dtype=self.dtype_policy, name="key")
+        self.score = keras.layers.Dense(1, use_bias=False, dtype=self.dtype_policy, name="score")
+
+    def get_config(self):
+        return {**super().get_config(), "units": self.units}
+
+    def build(self, inputs_shape):
+        self.key.build(inputs_shape)
+        self.score.build((*inputs_shape[:-1], self.units))
+
+    def compute_output_shape(self, inputs_shape):
+        return (inputs_shape[0], inputs_shape[2])
+
+    def compute_mask(self, inputs, previous_mask):
+        # Time is gone, and a mask with it.
+        return None
+
+    def call(self, inputs, mask=None):
+        valid = ops.ones(ops.shape(inputs)[:2], "bool") if mask is None else ops.cast(mask, "bool")
+        inputs = _where(valid, inputs, 0)
+        scores = ops.cast(self.score(self.key(inputs)), "float32")  # (batch, time, 1)
+        weights = ops.softmax(_where(valid, scores, -1e9), axis=1)
+        return ops.cast(ops.sum(weights * ops.cast(inputs, "float32"), axis=1), self.compute_dtype)
+
+
 def _where(steps, inputs, other):
     """`inputs` `(batch, time, features)` at `steps` `(batch, time)`, `other` elsewhere."""
     return ops.where(steps[:, :, None], inputs, ops.cast(other, inputs.dtype))

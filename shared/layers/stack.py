@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from shared.layers.recurrent import GRU, LSTM, SimpleRNN
+from shared.layers.windows import read_sequence
 
 CELLS = {"lstm": LSTM, "gru": GRU, "simple": SimpleRNN}
 
@@ -39,6 +40,7 @@ class RecurrentStack(keras.layers.Layer):
             bidirectional stack the forward states of a layer come before its backward states. None for zeros.
         mask: `(batch, time)` bool, False at steps to skip. None for none.
         training: whether dropout is active.
+        window: steps of a window in which each layer reads, see `read_sequence`; None: all at once.
 
     Returns:
         Outputs `(batch, time, units or 2 * units)`, zero at masked steps, and the final states in the
@@ -146,12 +148,12 @@ class RecurrentStack(keras.layers.Layer):
             for index in range(self.depth)
         ]
 
-    def call(self, inputs, initial_state=None, mask=None, training=None):
+    def call(self, inputs, initial_state=None, mask=None, training=None, window=None):
         states = self._checked(initial_state)
         outputs, final = inputs, []
         for index in range(self.depth):
             outputs = self._dropped(index, outputs, training)
-            outputs, layer_states = self._sequence(index, outputs, states[index], mask, training)
+            outputs, layer_states = self._sequence(index, outputs, states[index], mask, training, window)
             final.append(layer_states)
         return outputs, final
 
@@ -193,17 +195,16 @@ class RecurrentStack(keras.layers.Layer):
     def _dropped(self, index, outputs, training):
         return self.dropout_layers[index - 1](outputs, training=training) if index else outputs
 
-    def _sequence(self, index, inputs, states, mask, training):
+    def _sequence(self, index, inputs, states, mask, training, window):
         """One layer over the whole sequence: outputs in order of time, and the states of its directions."""
-        if not self.bidirectional:
-            return self.forward_layers[index](inputs, initial_state=states, mask=mask, training=training)
-        forward, backward = self._directions(index)
-        half = len(forward.state_size)
-        ahead, back = (None, None) if states is None else (states[:half], states[half:])
-        outputs, ahead = forward(inputs, initial_state=ahead, mask=mask, training=training)
-        reverse, back = backward(inputs, initial_state=back, mask=mask, training=training)
-        outputs = ops.concatenate([outputs, ops.flip(reverse, axis=1)], axis=-1)  # (batch, time, 2 * units)
-        return outputs, [*ahead, *back]
+        outputs, final = [], []
+        for place, layer in enumerate(self._directions(index)):
+            size = len(layer.state_size)
+            state = None if states is None else states[place * size : (place + 1) * size]
+            read, state = read_sequence(layer, inputs, state, mask, training, window)
+            outputs.append(read)
+            final += state
+        return (ops.concatenate(outputs, axis=-1) if self.bidirectional else outputs[0]), final
 
     def _checked(self, states):
         if states is None:

@@ -16,11 +16,11 @@ from charlm.generate import generate
 from charlm.model import CharLM
 from charlm.scoring import windowed
 from charlm.training import ADAM_SHARE, CHARACTERS, Validation, language_loss, make_optimizer, train_charlm
-from charlm.windows import TextWindows
 from shared import pace
 from shared.cli import UserError
 from shared.interruption import Interrupted
 from shared.runs import RunError, RunFolder
+from shared.windows import TextWindows
 
 TEXT = "the cat sat on the mat, and the rat sat on the cat.\n" * 7  # 364 characters
 TINY = CharLMConfig(

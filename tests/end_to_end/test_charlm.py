@@ -22,7 +22,7 @@ SMALL = shlex.split(
 INTERRUPTED = """
 import os, signal, sys
 from charlm import train
-from charlm.windows import TextWindows
+from shared.windows import TextWindows
 from shared.cli import run_script
 
 def windows(self, epoch, plain=TextWindows.__call__):

@@ -28,3 +28,32 @@ class BFloat16Muon(keras.optimizers.Muon):
     def zeropower_via_newtonschulz5(self, x, steps):
         """The matrix nearest to orthogonal, roughly; Keras's method, in other numbers."""
         return ops.cast(super().zeropower_via_newtonschulz5(ops.cast(x, "bfloat16"), steps), x.dtype)
+
+
+ADAM_SHARE = 0.2  # of Muon's rate, for what Muon is not made for
+
+
+def make_muon(
+    learning_rate: float, policy: str = "float32", weight_decay: float = 0.0
+) -> keras.optimizers.Optimizer:
+    """Muon for the matrices of recurrent layers; embedding, output layer and biases have the updates of
+    AdamW, at a part of the rate. Only matrices decay: no embedding or bias wants to be small.
+
+    Sources: Jordan et al. 2024; Liu et al. 2025, "Muon is Scalable for LLM Training" (the scale).
+
+    Args:
+        learning_rate: highest rate; a schedule may change it.
+        policy: name of the dtype policy of the model.
+        weight_decay: decoupled, of the matrices.
+    """
+    muon = BFloat16Muon if policy == "mixed_bfloat16" else keras.optimizers.Muon
+    optimizer = muon(
+        learning_rate,
+        weight_decay=weight_decay,
+        adam_weight_decay=weight_decay,
+        adam_beta_2=0.99,
+        adam_lr_ratio=ADAM_SHARE,
+        exclude_layers=["output", "bias"],  # a GRU's bias has two rows, but is no matrix
+    )
+    optimizer.exclude_from_weight_decay(var_names=["bias", "embeddings"])
+    return optimizer

@@ -5,8 +5,8 @@ import itertools
 import numpy as np
 import pytest
 
-from charlm.windows import TextWindows
 from shared.cli import UserError
+from shared.windows import TextWindows
 
 LENGTH = 103  # a prime: nothing divides it
 

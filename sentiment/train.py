@@ -1,0 +1,68 @@
+"""Trains a sentiment model: python -m sentiment.train --data SOURCE --out runs/NAME.
+
+With no arguments, it learns from the labelled reviews of IMDB.
+"""
+
+import argparse
+import dataclasses
+import re
+from pathlib import Path
+
+from sentiment.config import SentimentConfig
+from shared.cli import add_config_arguments, config_from_arguments, run_script
+from shared.quiet import import_tensorflow_quietly
+
+
+def parse_arguments(argv=None) -> tuple[argparse.Namespace, SentimentConfig]:
+    parser = argparse.ArgumentParser(
+        prog="python -m sentiment.train",
+        description="Train a recurrent network that reads reviews and says what they think. With --pretrain, "
+        "a language model learns from unlabelled texts first, and the network begins with its weights.",
+        epilog="Ctrl-C saves and stops; the same --out with --resume goes on. Exit status: 0; 2 if the run "
+        "could not be done; 130 after Ctrl-C.",
+    )
+    add_config_arguments(parser, SentimentConfig)
+    parser.add_argument("--out", type=Path, help="run folder (default: runs/ and the name of the data)")
+    parser.add_argument(
+        "--resume", action="store_true", help="go on with the stopped run in --out; its settings hold"
+    )
+    arguments = parser.parse_args(argv)
+    data = tuple(getattr(arguments, "data", SentimentConfig.data))
+    arguments.out = arguments.out or Path("runs") / _name_of(data[0])
+    base = _started_with(arguments.out) if arguments.resume else SentimentConfig()
+    return arguments, config_from_arguments(SentimentConfig, arguments, base=base)
+
+
+def _name_of(data: str) -> str:
+    """What to call a run on a source: the file or folder without suffix, or the source's own name."""
+    path = Path(data)
+    return path.resolve().stem if path.exists() else re.sub(r"[^\w.-]+", "-", data)
+
+
+def _started_with(path: Path) -> SentimentConfig:
+    from shared.runs import RunFolder
+
+    return SentimentConfig.from_run(RunFolder.open(path, "sentiment"))
+
+
+def main(argv=None) -> int:
+    arguments, config = parse_arguments(argv)
+    import_tensorflow_quietly()
+    from sentiment.training import train_sentiment
+    from shared.runs import RunFolder
+
+    resume = arguments.resume
+    run = RunFolder.create(arguments.out, dataclasses.asdict(config), "sentiment", resume=resume)
+    result = train_sentiment(config, run, resume=resume)
+    best = result.best_metrics
+    print(
+        f"Best epoch {result.best_epoch}: {best['val_accuracy']:.2%} of the validation texts right, log loss "
+        f"{best['val_log_loss']:.4f}, calibration error {best['val_calibration_error']:.4f}."
+    )
+    print(f"Kept in {run.path}.")
+    print(f"Let it read: python -m sentiment.predict --model {run.path} 'TEXT'")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(run_script(main))

@@ -1,0 +1,202 @@
+"""One training run of a sentiment model: reviews, language model, loss and validation put together."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import ops
+from tqdm import tqdm
+
+from sentiment.batches import ReviewBatches
+from sentiment.calibration import fit_temperature
+from sentiment.config import SentimentConfig
+from sentiment.data import Review, ReviewData, load_reviews, load_texts, print_problems
+from sentiment.labels import load_labels, save_labels
+from sentiment.language import WordLM
+from sentiment.metrics import measure
+from sentiment.model import SentimentClassifier, encode_words
+from sentiment.optimizer import make_optimizer
+from sentiment.pretraining import language_run, load_language_model, train_language_model
+from sentiment.reading import softmax
+from sentiment.words import split_words
+from shared.pace import cosine
+from shared.precision import choose_policy
+from shared.reporting import Size
+from shared.runs import RunFolder
+from shared.text import Vocabulary
+from shared.training import TrainResult, train
+
+LANGUAGE_FOLDER = "language_model"
+REVIEWS = Size("reviews", lambda batch: len(batch["labels"]))
+
+
+def train_sentiment(config: SentimentConfig, run: RunFolder, *, resume: bool = False) -> TrainResult:
+    """Trains a sentiment model in a run folder, after its language model if there is to be one.
+
+    Args:
+        config: settings of the run.
+        run: its folder; the language model has a run folder inside.
+        resume: go on from the run's last checkpoint, or that of its language model.
+
+    Returns:
+        History, best epoch and its metrics.
+
+    Raises:
+        UserError: the reviews cannot be used, or the settings do not fit them.
+    """
+    columns = ("text_column", "label_column", "split_column", "validation_fraction", "seed")
+    data = load_reviews(config.data, **{name: getattr(config, name) for name in columns})
+    print(f"{data.name}: {data.rule}.", flush=True)
+    print_problems(data.problems)
+    words = {
+        split: split_all([review.text for review in data.split(split)]) for split in ("train", "validation")
+    }
+    language_model = _language_model(config, run, words, resume)
+    # From here on, the random numbers are the same, whether the language model was trained now or earlier.
+    keras.utils.set_random_seed(config.seed)
+    resume = resume and run.last_checkpoint.exists()
+    vocabulary = _vocabulary(config, run, words["train"], language_model, resume)
+    labels = _labels(run, data, resume)
+    policy = choose_policy(config.precision)
+    model = SentimentClassifier.from_settings(config, vocabulary, labels, dtype=policy)
+    if language_model is not None:
+        language_model.start(model)
+    batches = ReviewBatches(
+        [encode_words(vocabulary, one) for one in words["train"]],
+        _targets(data.split("train"), labels),
+        config.batch_size,
+        config.window,
+        config.seed,
+    )
+    steps = config.epochs * batches.steps_per_epoch
+    validation = [encode_words(vocabulary, one) for one in words["validation"]]
+    return train(
+        model,
+        make_optimizer(config, steps, pretrained=language_model is not None),
+        Loss(config),
+        batches,
+        epochs=config.epochs,
+        schedule=cosine(config.learning_rate, config.warmup),
+        steps_per_epoch=batches.steps_per_epoch,
+        run=run,
+        evaluate=Validation(model, validation, _targets(data.split("validation"), labels)),
+        monitor="val_log_loss",
+        mode="min",
+        patience=config.patience,
+        clip_norm=config.clip_norm,
+        average=config.average_decay,
+        size=REVIEWS,
+        resume=resume,
+    )
+
+
+def split_all(texts: Sequence[str]) -> list[list[str]]:
+    """The words of many texts, with a progress bar where standard error is a terminal."""
+    bar = tqdm(texts, desc="words", unit="text", leave=False, disable=not sys.stderr.isatty())
+    return [split_words(text) for text in bar]
+
+
+def _language_model(config, run, words, resume) -> WordLM | None:
+    """The language model to begin with, trained where that is not done yet."""
+    path: Path = run.path / LANGUAGE_FOLDER
+    if config.language_model:
+        return load_language_model(config.language_model, config)
+    if not config.pretrain:
+        return None
+    if not run.last_checkpoint.exists():
+        goes_on = resume and (path / "last.npz").exists()
+        texts = _language_texts(config, words)
+        order = np.random.default_rng(config.seed).permutation(len(texts))
+        language = language_run(config, path, goes_on)
+        vocabulary = Vocabulary.build(texts, config.min_count, config.max_vocabulary)
+        shuffled = [texts[place] for place in order]
+        train_language_model(config, language, shuffled, words["validation"], vocabulary, resume=goes_on)
+    return load_language_model(path, config)
+
+
+def _language_texts(config, words) -> list[tuple[str, ...]]:
+    """The words of each text that the language model learns from, once; none that is validated on."""
+    unlabelled = split_all(load_texts(config.pretrain, text_column=config.text_column))
+    texts = dict.fromkeys(map(tuple, [*words["train"], *unlabelled]))
+    for one in words["validation"]:
+        texts.pop(tuple(one), None)
+    return list(texts)
+
+
+def _vocabulary(config, run, train_words, language_model, resume) -> Vocabulary:
+    if resume:
+        return Vocabulary.load(run.vocabulary_file)
+    if language_model is not None:
+        vocabulary = language_model.vocabulary
+    else:
+        vocabulary = Vocabulary.build(train_words, config.min_count, config.max_vocabulary)
+    vocabulary.save(run.vocabulary_file)
+    return vocabulary
+
+
+def _labels(run: RunFolder, data: ReviewData, resume: bool) -> tuple[str, ...]:
+    if resume:
+        return load_labels(run)
+    save_labels(run, data.labels)
+    return data.labels
+
+
+def _targets(reviews: Sequence[Review], labels: Sequence[str]) -> np.ndarray:
+    places = {label: place for place, label in enumerate(labels)}
+    return np.array([places[review.label] for review in reviews], np.int32)
+
+
+class Loss:
+    """Cross entropy of the labels, and where wanted of the same reviews in an adversarial disguise.
+
+    The disguise is a change of all embedded words of a review, of given length, in the direction in which
+    the loss grows fastest (Miyato, Dai and Goodfellow 2017, "Adversarial Training Methods for Semi-Supervised
+    Text Classification", equations 3 and 4).
+    """
+
+    def __init__(self, config: SentimentConfig):
+        self._smoothing, self._length = config.label_smoothing, config.adversarial
+
+    def __call__(self, model: SentimentClassifier, batch) -> tf.Tensor:
+        embedded = model.embed(batch["tokens"])
+        if not self._length:
+            return self._cross_entropy(model, embedded, batch)
+        with tf.GradientTape() as tape:
+            tape.watch(embedded)
+            loss = self._cross_entropy(model, embedded, batch)
+        gradient = tf.cast(tf.stop_gradient(tape.gradient(loss, embedded)), tf.float32)
+        norm = tf.sqrt(tf.reduce_sum(tf.square(gradient), axis=(1, 2), keepdims=True))
+        change = tf.cast(self._length * gradient / (norm + 1e-12), embedded.dtype)
+        return (loss + self._cross_entropy(model, embedded + change, batch)) / 2
+
+    def _cross_entropy(self, model, embedded, batch):
+        logits = model.classify(embedded, mask=batch["mask"], training=True)
+        count = logits.shape[-1]
+        targets = ops.one_hot(batch["labels"], count) * (1 - self._smoothing) + self._smoothing / count
+        return ops.mean(ops.categorical_crossentropy(targets, logits, from_logits=True))
+
+
+class Validation:
+    """Fits the temperature, then measures the calibrated probabilities of the validation reviews."""
+
+    def __init__(self, model: SentimentClassifier, sequences: Sequence[np.ndarray], targets: np.ndarray):
+        self._model, self._sequences, self._targets = model, sequences, targets
+
+    def __call__(self, epoch: int) -> dict[str, float]:
+        model = self._model
+        hidden = not sys.stderr.isatty()
+        with tqdm(
+            total=len(self._sequences), desc="validation", unit="review", leave=False, disable=hidden
+        ) as bar:
+            logits = model.logits(self._sequences, bar.update)
+        model.temperature = fit_temperature(logits, self._targets)
+        measured = measure(softmax(logits / model.temperature), self._targets)
+        return {
+            "val_accuracy": measured.accuracy,
+            "val_log_loss": measured.log_loss,
+            "val_calibration_error": measured.calibration_error,
+            "temperature": model.temperature,
+        }

@@ -69,5 +69,6 @@ def padded_length(length: int, window: int) -> int:
     >>> [padded_length(length, window=512) for length in (3, 64, 65, 512, 513)]
     [64, 64, 128, 512, 1024]
     """
-    step = max(window // 8, 1) if length <= window else window
-    return -(-length // step) * step
+    step = -(-window // 8) if length <= window else window
+    padded = -(-length // step) * step
+    return min(padded, window) if length <= window else padded

@@ -120,3 +120,12 @@ class SentimentConfig(RunConfig):
         self._require("validation_fraction", 0.0 < self.validation_fraction < 1.0, "lie in (0, 1)")
         for name, names in (("cell", CELL_NAMES), ("pooling", POOLINGS), ("precision", PRECISIONS)):
             self._require(name, getattr(self, name) in names, f"be one of {', '.join(names)}")
+        if self.pretrain and self.language_model:
+            raise ValueError(
+                "--pretrain trains a language model and --language-model names one: give one of them"
+            )
+        if self.pretrain and self.bidirectional and self.depth > 1:
+            raise ValueError(
+                f"--pretrain needs --depth 1, not {self.depth}, or --no-bidirectional: "
+                "a second layer would see the words that the language model predicts"
+            )

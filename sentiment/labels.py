@@ -23,13 +23,14 @@ def load_labels(run: RunFolder) -> tuple[str, ...]:
     """The labels of a run.
 
     Raises:
-        RunError: the file is absent, or holds no list of labels.
+        RunError: the file is absent, or holds no list of at least two labels, all different.
     """
     path: Path = run.path / LABELS_FILE
     try:
         labels = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise RunError(f"The labels in {path} cannot be read ({error}). Copy them from the run.") from error
-    if not (isinstance(labels, list) and all(isinstance(label, str) for label in labels)):
-        raise RunError(f"{path} does not hold a list of labels. Copy the file from the run.")
+    is_list = isinstance(labels, list) and all(isinstance(label, str) for label in labels)
+    if not is_list or len(labels) < 2 or len(set(labels)) < len(labels):
+        raise RunError(f"{path} does not hold a list of different labels. Copy the file from the run.")
     return tuple(labels)

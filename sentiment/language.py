@@ -182,8 +182,9 @@ class WordLM(keras.Model):
     def sampled_loss(self, tokens, direction=0, states=None):
         """An estimate of the nats a word, in training, with some words of the vocabulary, and the states.
 
-        Each right word stands against the same words, drawn anew at each call with their frequency q. The
-        logits are z - log(q * samples), so that the softmax over these few is that over all on average.
+        The right word is put among words that are drawn anew at each call by their frequency q. Which of them
+        it is, is a softmax over z - log(q * samples), in which a word counts as often as it is there. This is
+        best with the same z as the softmax over all words, and comes near that as the samples grow.
 
         Args:
             tokens: `(batch, time + 1)` int, in the order in which the direction reads.
@@ -199,9 +200,9 @@ class WordLM(keras.Model):
         z_others = ops.matmul(hidden, ops.transpose(self.embedding(others)))  # (words, samples)
         z_others = ops.cast(z_others, "float32") + self._offset(others)
         same = ops.equal(ops.expand_dims(right, 1), ops.cast(others, right.dtype))
-        z_others = ops.where(same, -1e9, z_others)  # a right word is no wrong one
+        times = 1 + ops.sum(ops.cast(same, "float32"), axis=-1)  # that the right word is there
         total = ops.logaddexp(z_right, ops.logsumexp(z_others, axis=-1))
-        return ops.mean(total - z_right), states
+        return ops.mean(total - z_right - ops.log(times)), states
 
     def _offset(self, tokens):
         expected = ops.convert_to_tensor(self._log_chances + np.log(self.samples), "float32")

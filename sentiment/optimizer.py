@@ -49,7 +49,13 @@ class LayerwiseAdamW(keras.optimizers.AdamW):
         share, first_step = self._parts_of[self._get_variable_index(variable)]
         if first_step:
             learning_rate = ops.where(self.iterations >= first_step, learning_rate, 0.0)
-        super().update_step(gradient, variable, learning_rate * share)
+        learning_rate = learning_rate * share
+        if self.weight_decay is not None and self._use_weight_decay(variable):
+            self.assign_sub(variable, variable * self.weight_decay * learning_rate)
+        super().update_step(gradient, variable, learning_rate)
+
+    def _apply_weight_decay(self, variables):
+        """Nothing: decay has the rate of the variable, and is part of `update_step`."""
 
 
 def make_optimizer(config: SentimentConfig, steps: int, pretrained: bool) -> LayerwiseAdamW:

@@ -1,7 +1,7 @@
 """The language model with which a classifier begins: its texts and its training through time."""
 
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import keras
 import numpy as np
@@ -50,6 +50,9 @@ def train_language_model(
 
     Returns:
         History, best epoch and its metrics.
+
+    Raises:
+        UserError: the texts are shorter than a window.
     """
     keras.utils.set_random_seed(config.seed)
     vocabulary.save(run.vocabulary_file)
@@ -84,13 +87,19 @@ def train_language_model(
 
 def joined(vocabulary: Vocabulary, texts: Iterable[Sequence[str]]) -> np.ndarray:
     """The ids `(tokens,)` of texts one after the other, each from its start to its end."""
-    return np.concatenate([encode_words(vocabulary, words) for words in texts])
+    ids = [encode_words(vocabulary, words) for words in texts]
+    return np.concatenate(ids) if ids else np.zeros(0, np.int32)
 
 
 class _Windows:
     """The windows of both directions of reading; the second reads the same text from its end."""
 
     def __init__(self, ids: np.ndarray, config: SentimentConfig):
+        if len(ids) <= config.pretrain_window:
+            raise UserError(
+                f"The texts of the language model have {len(ids)} tokens. Expected more than "
+                f"--pretrain-window {config.pretrain_window}: give more text, or a shorter window."
+            )
         ways = {"forward": ids, "backward": ids[::-1]} if config.bidirectional else {"forward": ids}
         sizes = (config.pretrain_batch_size, config.pretrain_window)
         options = {"steps_between": 0, "forget_rate": 0.0, "seed": config.seed}
@@ -166,6 +175,7 @@ def load_language_model(path: str, config: SentimentConfig) -> WordLM:
             f"The language model in {path} has {', '.join(differing)}. Give the classifier the same "
             "settings, or train another language model with --pretrain."
         )
+    run.require_best_weights()  # a run without has nothing else worth an error
     vocabulary = Vocabulary.load(run.vocabulary_file)
     model = WordLM.from_settings(theirs, vocabulary)
     run.load_best_weights(model, len(vocabulary))
@@ -175,6 +185,3 @@ def load_language_model(path: str, config: SentimentConfig) -> WordLM:
 def language_run(config: SentimentConfig, path, resume: bool) -> RunFolder:
     """The folder of the language model that a run trains for itself."""
     return RunFolder.create(path, dataclasses.asdict(config), APP, resume=resume)
-
-
-Words = Callable[[str], list[str]]

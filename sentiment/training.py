@@ -54,7 +54,7 @@ def train_sentiment(config: SentimentConfig, run: RunFolder, *, resume: bool = F
     words = {
         split: split_all([review.text for review in data.split(split)]) for split in ("train", "validation")
     }
-    language_model = _language_model(config, run, words, resume)
+    language_model = _language_model(config, run, data, words, resume)
     # From here on, the random numbers are the same, whether the language model was trained now or earlier.
     keras.utils.set_random_seed(config.seed)
     resume = resume and run.last_checkpoint.exists()
@@ -99,7 +99,7 @@ def split_all(texts: Sequence[str]) -> list[list[str]]:
     return [split_words(text) for text in bar]
 
 
-def _language_model(config, run, words, resume) -> WordLM | None:
+def _language_model(config, run, data, words, resume) -> WordLM | None:
     """The language model to begin with, trained where that is not done yet."""
     path: Path = run.path / LANGUAGE_FOLDER
     if config.language_model:
@@ -108,7 +108,7 @@ def _language_model(config, run, words, resume) -> WordLM | None:
         return None
     if not run.last_checkpoint.exists():
         goes_on = resume and (path / "last.npz").exists()
-        texts = _language_texts(config, words)
+        texts = _language_texts(config, data, words)
         order = np.random.default_rng(config.seed).permutation(len(texts))
         language = language_run(config, path, goes_on)
         vocabulary = Vocabulary.build(texts, config.min_count, config.max_vocabulary)
@@ -117,11 +117,12 @@ def _language_model(config, run, words, resume) -> WordLM | None:
     return load_language_model(path, config)
 
 
-def _language_texts(config, words) -> list[tuple[str, ...]]:
-    """The words of each text that the language model learns from, once; none that is validated on."""
+def _language_texts(config, data, words) -> list[tuple[str, ...]]:
+    """The words of each text that the language model learns from, once; none of validation or test."""
     unlabelled = split_all(load_texts(config.pretrain, text_column=config.text_column))
     texts = dict.fromkeys(map(tuple, [*words["train"], *unlabelled]))
-    for one in words["validation"]:
+    held_out = [*words["validation"], *split_all([review.text for review in data.splits.get("test", ())])]
+    for one in held_out:
         texts.pop(tuple(one), None)
     return list(texts)
 
@@ -164,19 +165,36 @@ class Loss:
         embedded = model.embed(batch["tokens"])
         if not self._length:
             return self._cross_entropy(model, embedded, batch)
+        inputs = [embedded, *(variable.value for variable in model.trainable_variables)]
         with tf.GradientTape() as tape:
             tape.watch(embedded)
             loss = self._cross_entropy(model, embedded, batch)
-        gradient = tf.cast(tf.stop_gradient(tape.gradient(loss, embedded)), tf.float32)
-        norm = tf.sqrt(tf.reduce_sum(tf.square(gradient), axis=(1, 2), keepdims=True))
-        change = tf.cast(self._length * gradient / (norm + 1e-12), embedded.dtype)
-        return (loss + self._cross_entropy(model, embedded + change, batch)) / 2
+        gradients = tape.gradient(loss, inputs)
+        disguised = embedded + self._change(gradients[0])
+        return (_known(loss, inputs, gradients) + self._cross_entropy(model, disguised, batch)) / 2
+
+    def _change(self, gradient):
+        """The gradient by embedded words `(batch, time, embedding)`, of each review at the wanted length."""
+        wide = tf.stop_gradient(tf.cast(gradient, tf.float32))
+        norm = tf.sqrt(tf.reduce_sum(tf.square(wide), axis=(1, 2), keepdims=True))
+        return tf.cast(self._length * wide / (norm + 1e-12), gradient.dtype)
 
     def _cross_entropy(self, model, embedded, batch):
         logits = model.classify(embedded, mask=batch["mask"], training=True)
         count = logits.shape[-1]
         targets = ops.one_hot(batch["labels"], count) * (1 - self._smoothing) + self._smoothing / count
         return ops.mean(ops.categorical_crossentropy(targets, logits, from_logits=True))
+
+
+def _known(loss, inputs, gradients):
+    """A loss whose gradients are known already, so that they are not computed once more."""
+    products = [
+        tf.reduce_sum(tf.cast(tf.stop_gradient(gradient) * value, tf.float32))
+        for value, gradient in zip(inputs, gradients, strict=True)
+        if gradient is not None
+    ]
+    linear = tf.add_n(products)
+    return tf.stop_gradient(loss - linear) + linear
 
 
 class Validation:

@@ -137,7 +137,8 @@ def _run_rows(cell, inputs, states, weights, mask, training):
     states = [states[0], *(tf.cast(state, wide) for state in states[1:])]
     if recurrent_bias is None:
         recurrent_bias = tf.zeros(recurrent_kernel.shape[-1:], dtype)
-    valid = None if mask is None else tf.transpose(mask)[:, :, None]  # (time, batch, 1)
+    # As numbers: TensorFlow says a line on standard error where it transposes truth values.
+    valid = None if mask is None else tf.transpose(tf.cast(mask, dtype))[..., None] > 0  # (time, batch, 1)
     loop = _with_gradient if training else _without_gradient
     outputs, *rest = loop(cell, valid)(products, recurrent_kernel, recurrent_bias, *states)
     final = [outputs[-1], *(tf.cast(state, dtype) for state in rest)]

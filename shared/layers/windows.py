@@ -8,7 +8,8 @@ def read_sequence(layer, inputs, initial_state=None, mask=None, training=None, w
 
     What lies between inputs and outputs takes the memory of one window. In training the gradient ends at the
     borders of windows (truncated back-propagation through time; Williams and Peng 1990), while the state
-    goes on. A layer that goes backwards begins with the last window.
+    goes on. The final state of a row has the gradient of the last window in which the row has a step. A layer
+    that goes backwards begins with the last window.
 
     Args:
         layer: a recurrent layer of `shared.layers`.
@@ -42,10 +43,18 @@ def read_sequence(layer, inputs, initial_state=None, mask=None, training=None, w
     for start in reversed(starts) if layer.go_backwards else starts:
         place = slice(start, start + window)
         valid = None if mask is None else mask[:, place]
+        states = _cut(states, valid) if pieces else states
         outputs, states = read_sequence(layer, inputs[:, place], states, valid, training)
-        states = [ops.stop_gradient(state) for state in states]
         pieces.append(outputs)
     return ops.concatenate(pieces[::-1] if layer.go_backwards else pieces, axis=1), states
+
+
+def _cut(states, mask):
+    """States without their gradient, but in rows that are through: what comes only carries these on."""
+    if mask is None:
+        return [ops.stop_gradient(state) for state in states]
+    reads = ops.any(ops.cast(mask, "bool"), axis=1, keepdims=True)  # (batch, 1)
+    return [ops.where(reads, ops.stop_gradient(state), state) for state in states]
 
 
 def _unknown_length(layer, inputs, states, mask, training, window):
@@ -53,9 +62,11 @@ def _unknown_length(layer, inputs, states, mask, training, window):
     batch, time, features = ops.shape(inputs)
     if mask is None:
         mask = ops.ones((batch, time), dtype="bool")
-    missing = (-time) % window
+    window = ops.minimum(window, ops.maximum(time, 1))
+    missing = ops.mod(-time, window)
     inputs = ops.concatenate([inputs, ops.zeros((batch, missing, features), inputs.dtype)], axis=1)
-    mask = ops.concatenate([ops.cast(mask, "bool"), ops.zeros((batch, missing), "bool")], axis=1)
+    # As numbers: TensorFlow says a line on standard error where it transposes truth values.
+    mask = ops.concatenate([ops.cast(mask, "float32"), ops.zeros((batch, missing), "float32")], axis=1)
     pieces = ops.moveaxis(ops.reshape(inputs, (batch, -1, window, features)), 1, 0)
     valid = ops.moveaxis(ops.reshape(mask, (batch, -1, window)), 1, 0)  # (windows, batch, window)
     if states is None:
@@ -63,8 +74,8 @@ def _unknown_length(layer, inputs, states, mask, training, window):
     states = [ops.cast(state, layer.compute_dtype) for state in states]
 
     def read(carry, index):
-        piece = ops.take(pieces, index, axis=0)
-        outputs, states = read_sequence(layer, piece, carry[1], ops.take(valid, index, axis=0), training)
+        piece, counts = ops.take(pieces, index, axis=0), ops.take(valid, index, axis=0)
+        outputs, states = read_sequence(layer, piece, carry[1], ops.cast(counts, "bool"), training)
         # Keras's scan wants what it carries and what it collects to be of one form.
         return (outputs, states), (outputs, states)
 

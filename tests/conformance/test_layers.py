@@ -18,6 +18,7 @@ from shared.layers import (
     GRU,
     LSTM,
     AdditiveAttention,
+    AttentionPooling,
     DotProductAttention,
     MaskedPooling,
     RecurrentStack,
@@ -114,6 +115,7 @@ ROWS = {
     "MaskedPooling, mean": Row(lambda **kw: MaskedPooling("mean", **kw), SEQUENCE),
     "MaskedPooling, max": Row(lambda **kw: MaskedPooling("max", **kw), SEQUENCE),
     "MaskedPooling, last": Row(lambda **kw: MaskedPooling("last", **kw), SEQUENCE),
+    "AttentionPooling": Row(lambda **kw: AttentionPooling(4, **kw), SEQUENCE),
 }
 every_layer = pytest.mark.parametrize("row", ROWS.values(), ids=ROWS.keys())
 while_training = pytest.mark.parametrize("training", [False, True], ids=["resting", "training"])

@@ -138,9 +138,7 @@ def test_weights_are_those_of_numeric_gradients(pooling, depth):
     assert np.abs(expected).max() > 0.05
 
 
-@pytest.mark.parametrize(
-    "settings", [{}, {"cell": "gru", "pooling": "last"}, {"cell": "simple", "bidirectional": False}]
-)
+@pytest.mark.parametrize("settings", [{"cell": "gru"}, {"cell": "simple", "bidirectional": False}])
 def test_weights_add_up_and_scores_are_those_of_the_probabilities(settings):
     model = small(window=5, **settings)
     explanation = explain(model, TEXT)
@@ -193,7 +191,7 @@ def test_more_points_are_taken_until_little_is_missing(monkeypatch):
     assert few.steps == 3
     assert few.error > TOLERANCE
     enough = explain(model, "good", "positive")
-    assert enough.steps > module.STEPS[0]
+    assert enough.steps > module.STEPS[1] == explain(Toy(linear), TEXT).steps
     assert enough.error <= TOLERANCE
     monkeypatch.setattr(module, "STEPS", (2, 3))
     assert explain(model, "good", "positive").steps == 3  # and then it ends
@@ -293,8 +291,10 @@ def test_without_the_weightiest_words_the_probability_falls_and_at_random_it_doe
     assert curve.at_random[2] > curve.probabilities[2] + 0.2
 
 
-def test_probabilities_are_those_of_the_text_without_the_words(trained):
-    explanation = trained.explain(CLEAR)
+def test_probabilities_are_those_of_the_text_without_the_words_that_speak_for_its_label(trained):
+    explanation = trained.explain("the film was bad and good and awful it was great", "negative")
+    assert 5 in explanation.strongest[:4]
+    assert explanation.weights[5] < 0  # a strong word against it must stay
     curve = trained.deletion_curve(explanation)
     place = trained.model.labels.index(explanation.label)
     order = sorted(range(len(explanation.words)), key=lambda number: -explanation.weights[number])

@@ -10,7 +10,7 @@ import pytest
 
 from shared import presets, runs
 from shared.cli import UserError
-from shared.presets import find_model, make_preset, preset_names, store_half
+from shared.presets import find_model, make_preset, preset_names, preset_script, store_half
 from shared.runs import RunError, RunFolder
 
 
@@ -90,6 +90,31 @@ def test_a_preset_is_a_run_folder_in_half_the_size(run, tmp_path):
     for name in files - {"best.weights.h5"}:
         assert (path / name).read_bytes() == (run.path / name).read_bytes()
     assert RunFolder.open(path, "charlm").config == {"units": 5}
+
+
+def test_what_else_an_application_keeps_goes_along(run, tmp_path):
+    for name in ("labels.json", "more.txt", "notes.txt"):
+        (run.path / name).write_text(f"content of {name}")
+    plain = make_preset(run, tmp_path / "plain")
+    size = make_preset(run, tmp_path / "preset", files=("labels.json", "more.txt"))
+    added = {file.name for file in (tmp_path / "preset").iterdir()}
+    added -= {file.name for file in (tmp_path / "plain").iterdir()}
+    assert added == {"labels.json", "more.txt"}
+    assert (tmp_path / "preset" / "more.txt").read_text() == "content of more.txt"
+    assert size == plain + len("content of labels.json" + "content of more.txt")
+
+
+def test_a_run_without_a_file_that_the_application_keeps(run, tmp_path):
+    with pytest.raises(RunError, match=r"could not be written.*labels\.json"):
+        make_preset(run, tmp_path / "preset", files=("labels.json",))
+
+
+def test_the_script_takes_the_files_of_its_application(run, tmp_path, capsys):
+    (run.path / "labels.json").touch()
+    arguments = [str(run.path), str(tmp_path / "preset")]
+    assert preset_script("charlm", "Makes a preset.", arguments, files=("labels.json",)) == 0
+    assert (tmp_path / "preset" / "labels.json").exists()
+    assert capsys.readouterr().out.startswith(f"Wrote {tmp_path / 'preset'}, 0.0 MB.")
 
 
 def test_half_precision_weights_load(run, tmp_path):

@@ -28,7 +28,7 @@ class ReviewBatches:
     >>> reviews = [np.arange(size) for size in (3, 9, 4, 8)]
     >>> batches = ReviewBatches(reviews, [0, 1, 0, 1], batch_size=2, window=64, seed=1)
     >>> [sorted(batch["mask"].sum(axis=1).tolist()) for batch in batches(epoch=1)]
-    [[8, 9], [3, 4]]
+    [[3, 4], [8, 9]]
     """
 
     def __init__(

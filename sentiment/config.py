@@ -17,7 +17,7 @@ _LEAST = {
     "depth": 1,
     "embedding_size": 1,
     "window": 2,
-    "batch_size": 1,
+    "batch_size": 2,  # a batch of one has no spread to normalize by
     "epochs": 1,
     "patience": 1,
     "pretrain_window": 2,
@@ -68,8 +68,8 @@ class SentimentConfig(RunConfig):
     window: int = option(
         512, "steps through which the gradient goes back; longer reviews carry their state on"
     )
-    batch_size: int = option(32, "reviews in a batch")
-    epochs: int = option(8, "passes over the training reviews")
+    batch_size: int = option(64, "reviews in a batch")
+    epochs: int = option(4, "passes over the training reviews")
     patience: int | None = option(None, "epochs without a better one before the run stops")
     learning_rate: float = option(0.001, "highest rate of AdamW")
     warmup: float = option(0.1, "share of the run in which the rate climbs to its highest")
@@ -77,7 +77,7 @@ class SentimentConfig(RunConfig):
     clip_norm: float = option(1.0, "largest global norm of the gradient")
     label_smoothing: float = option(0.0, "share of each label that is spread over all")
     adversarial: float = option(0.0, "length of the adversarial change of the embedded words; 0: none")
-    average_decay: float = option(0.998, "decay of the weight average that is evaluated and kept")
+    average_decay: float = option(0.99, "decay of the weight average that is evaluated and kept")
     pretrain: tuple[str, ...] = option(
         (), "texts for a language model, in addition to the training texts, whose weights the run starts with"
     )

@@ -256,6 +256,7 @@ def _without_dropout(model):
     twin = type(model).from_config(config | {name: 0.0 for name in config if name.endswith("dropout")})
     twin.set_weights(model.get_weights())
     twin.window = None
+    twin.normalization.trainable = False  # as outside of training, whatever it is told
     return twin
 
 

@@ -20,9 +20,9 @@ class WordLM(keras.Model):
     The two directions share the embedding, which is the matrix of the output layer too, and nothing else:
     neither sees the word that it predicts.
 
-        e_t = E[x_t],  h_t = stack(e_t, h_{t-1}),  p(x_{t+1} | x_1 .. x_t) = softmax(E (P h_t) / sqrt(d) + b)
+        e_t = E[x_t],  h_t = stack(e_t, h_{t-1}),  p(x_{t+1} | x_1 .. x_t) = softmax(E (P h_t) + b)
 
-    with d the width of E. Of the backward direction the same, the text read from its end.
+    Of the backward direction the same, the text read from its end.
 
     Sources: Dai and Le 2015, "Semi-supervised Sequence Learning" (a language model as the beginning of a
     classifier); Howard and Ruder 2018, "Universal Language Model Fine-tuning", section 3.3 (both directions);
@@ -100,9 +100,9 @@ class WordLM(keras.Model):
             keras.layers.Dense(embedding_size, dtype=policy, name=f"projection_{name}")
             for name in ("forward", "backward")[: 2 if bidirectional else 1]
         ]
-        self.output_bias = self.add_weight(shape=(size,), initializer="zeros", name="bias")
-        self.scale = embedding_size**-0.5
         chances = (self.counts + 1e-3) / (self.counts + 1e-3).sum()
+        self.output_bias = self.add_weight(shape=(size,), initializer="zeros", name="bias")
+        self.output_bias.assign(np.log(chances))  # from the start, frequent words are likely
         self._cumulative, self._log_chances = np.cumsum(chances).astype("float32"), np.log(chances)
         self._generator = keras.random.SeedGenerator(seed)
         self.stack.build((None, None, embedding_size))
@@ -163,7 +163,7 @@ class WordLM(keras.Model):
             outputs, state = layer(outputs, initial_state=state, training=training)
             final.append(state)
         outputs = self.drop_output(outputs, training=training)
-        return self.projections[direction](outputs) * self.scale, final
+        return self.projections[direction](outputs), final
 
     def call(self, tokens, training=False):
         hidden, _ = self.hidden(tokens, training=training)

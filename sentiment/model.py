@@ -22,14 +22,14 @@ PRESETS = Path(__file__).parent / "presets"
 class SentimentClassifier(keras.Model):
     """Reads a text word by word, in one or both directions, and says which label it has.
 
-        e_t = E[x_t],  h = stack(e),  y = W pool(h) + b,  p = softmax(y / temperature)
+        e_t = E[x_t],  h = stack(e),  y = W norm(pool(h)) + b,  p = softmax(y / temperature)
 
     An ordinary Keras model: `compile`, `fit`, `predict`, `save` and `keras.models.load_model` work on it. Its
     vocabulary, its labels and its temperature are part of it.
 
     Sources: Graves and Schmidhuber 2005, "Framewise Phoneme Classification with Bidirectional LSTM"; Howard
-    and Ruder 2018, "Universal Language Model Fine-tuning", section 3.3 (pooling by concatenation); Guo et al.
-    2017, "On Calibration of Modern Neural Networks" (temperature).
+    and Ruder 2018, "Universal Language Model Fine-tuning", section 3.3 (pooling by concatenation, batch
+    normalization of the pooled vector); Guo et al. 2017, "On Calibration of Modern Neural Networks".
 
     Args:
         vocabulary: a `shared.text.Vocabulary`, or its list of tokens.
@@ -130,11 +130,17 @@ class SentimentClassifier(keras.Model):
         self.drop_output = self._dropout(output_dropout, None, 3)
         if pooling == "attention":
             self.attention = AttentionPooling(units, dtype=policy, name="attention")
-        self.output_layer = keras.layers.Dense(len(self.labels), dtype="float32", name="output")
+        self.normalization = keras.layers.BatchNormalization(
+            momentum=0.9, dtype="float32", name="normalization"
+        )
+        # From zeros: a random layer would first teach the recurrence, which may know much, random things.
+        self.output_layer = keras.layers.Dense(
+            len(self.labels), kernel_initializer="zeros", dtype="float32", name="output"
+        )
         self._temperature = self.add_weight(
             shape=(), initializer="ones", dtype="float32", trainable=False, name="temperature"
         )
-        self._reader = None
+        self._readers = {}
         self(keras.KerasTensor((None, None), dtype="int32"))  # all shapes are known: whole from the start
 
     def _dropout(self, rate, noise_shape, place):
@@ -209,11 +215,17 @@ class SentimentClassifier(keras.Model):
 
     def classify(self, embedded, mask=None, training=False):
         """Logits `(batch, labels)` float32 of embedded words `(batch, time, embedding)`."""
+        pooled = self.pool(embedded, mask=mask, training=training)
+        # Averages over many words differ little between texts, and an output layer would hear little of it.
+        pooled = self.normalization(pooled, training=training)
+        return self.output_layer(self.drop_output(pooled, training=training))
+
+    def pool(self, embedded, mask=None, training=False):
+        """The vector `(batch, features)` float32 that the stack makes of embedded words, not normalized."""
         embedded = self.drop_words(embedded, training=training)
         embedded = self.drop_input(embedded, training=training)
         outputs, states = self.stack(embedded, mask=mask, training=training, window=self.window)
-        pooled = self._pool(outputs, states[-1], mask)
-        return self.output_layer(self.drop_output(pooled, training=training))
+        return ops.cast(self._pool(outputs, states[-1], mask), "float32")
 
     def _pool(self, outputs, states, mask):
         # Of each direction, the first state is the output after all words.
@@ -248,16 +260,30 @@ class SentimentClassifier(keras.Model):
         self, sequences: Sequence[np.ndarray], progress: Callable[[int], object] | None = None
     ) -> np.ndarray:
         """Logits `(texts, labels)` float32 of ids that `encode` gave, each `(tokens,)`."""
+        return self._reader("logits", lambda tokens, mask: self(tokens, mask=mask))(sequences, progress)
+
+    def normalize_by(self, sequences: Sequence[np.ndarray]) -> None:
+        """Takes mean and variance of the pooled vectors of these texts for those of the normalization.
+
+        What training leaves there belongs to weights that have changed since, or to those of which averages
+        were taken (Izmailov et al. 2018, "Averaging Weights Leads to Wider Optima", section 3.2).
+        """
+        pooled = self._reader("pooled", lambda tokens, mask: self.pool(self.embed(tokens), mask))(sequences)
+        self.normalization.moving_mean.assign(pooled.mean(axis=0))
+        self.normalization.moving_variance.assign(pooled.var(axis=0))
+
+    def _reader(self, name, function):
         from sentiment.reading import Reader
 
-        if self._reader is None:
-            self._reader = Reader(self)
-        return self._reader(sequences, progress)
+        if name not in self._readers:
+            width = len(self.labels) if name == "logits" else self.normalization.moving_mean.shape[0]
+            self._readers[name] = Reader(function, width)
+        return self._readers[name]
 
 
 def make_embedding(size: int, width: int, policy) -> keras.layers.Embedding:
-    """Embedded words of unit variance: of Keras's default, 35 times smaller, a recurrence hears little."""
-    normal = keras.initializers.RandomNormal(stddev=1.0)
+    """Embedded words, small enough at first that a word need not be seen often to find its place."""
+    normal = keras.initializers.RandomNormal(stddev=0.1)
     return keras.layers.Embedding(size, width, embeddings_initializer=normal, dtype=policy, name="embedding")
 
 

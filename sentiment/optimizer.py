@@ -68,7 +68,7 @@ def make_optimizer(config: SentimentConfig, steps: int, pretrained: bool) -> Lay
     """
     parts = _parts(config, steps) if pretrained else ()
     optimizer = LayerwiseAdamW(config.learning_rate, parts, weight_decay=config.weight_decay)
-    optimizer.exclude_from_weight_decay(var_names=["bias", "embeddings"])
+    optimizer.exclude_from_weight_decay(var_names=["bias", "embeddings", "gamma", "beta"])
     return optimizer
 
 

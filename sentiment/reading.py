@@ -1,4 +1,4 @@
-"""Logits of texts of any length, in batches of like lengths, by one graph."""
+"""What a model says of texts of any length, read in batches of like lengths, by one graph."""
 
 from collections.abc import Callable, Iterator, Sequence
 
@@ -12,30 +12,29 @@ MOST_AT_ONCE = 64
 
 
 class Reader:
-    """Reads ids with a model as it is at each call: weights may change in between, the graph is kept.
+    """Reads ids with a function of a model, as the model is at each call: the graph is kept.
 
     Args:
-        model: a `sentiment.model.SentimentClassifier`.
+        function: `function(tokens, mask)` gives `(batch, width)` float32.
+        width: of what it gives.
     """
 
-    def __init__(self, model):
-        self._labels = len(model.labels)
+    def __init__(self, function: Callable[..., tf.Tensor], width: int):
+        self._width = width
         shape = (tf.TensorSpec((None, None), tf.int32), tf.TensorSpec((None, None), tf.bool))
-        self._graph = tf.function(
-            lambda tokens, mask: model(tokens, mask=mask), input_signature=shape, autograph=False
-        )
+        self._graph = tf.function(function, input_signature=shape, autograph=False)
 
     def __call__(
         self, sequences: Sequence[np.ndarray], progress: Callable[[int], object] | None = None
     ) -> np.ndarray:
-        """Logits `(texts, labels)` float32 of ids `(tokens,)` each."""
-        logits = np.zeros((len(sequences), self._labels), np.float32)
+        """What the function gives, `(texts, width)` float32, of ids `(tokens,)` each."""
+        found = np.zeros((len(sequences), self._width), np.float32)
         for places in batches_of_like_length([len(ids) for ids in sequences]):
             tokens, mask = pad([sequences[place] for place in places])
-            logits[places] = self._graph(tf.constant(tokens), tf.constant(mask)).numpy()
+            found[places] = self._graph(tf.constant(tokens), tf.constant(mask)).numpy()
             if progress:
                 progress(len(places))
-        return logits
+        return found
 
 
 def batches_of_like_length(lengths: Sequence[int]) -> Iterator[list[int]]:

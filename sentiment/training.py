@@ -30,6 +30,7 @@ from shared.text import Vocabulary
 from shared.training import TrainResult, train
 
 LANGUAGE_FOLDER = "language_model"
+NORMALIZED_BY = 1024  # training reviews
 REVIEWS = Size("reviews", lambda batch: len(batch["labels"]))
 
 
@@ -64,15 +65,16 @@ def train_sentiment(config: SentimentConfig, run: RunFolder, *, resume: bool = F
     model = SentimentClassifier.from_settings(config, vocabulary, labels, dtype=policy)
     if language_model is not None:
         language_model.start(model)
+    sequences = {split: [encode_words(vocabulary, one) for one in words[split]] for split in words}
     batches = ReviewBatches(
-        [encode_words(vocabulary, one) for one in words["train"]],
+        sequences["train"],
         _targets(data.split("train"), labels),
         config.batch_size,
         config.window,
         config.seed,
     )
     steps = config.epochs * batches.steps_per_epoch
-    validation = [encode_words(vocabulary, one) for one in words["validation"]]
+    targets = _targets(data.split("validation"), labels)
     return train(
         model,
         make_optimizer(config, steps, pretrained=language_model is not None),
@@ -82,7 +84,7 @@ def train_sentiment(config: SentimentConfig, run: RunFolder, *, resume: bool = F
         schedule=cosine(config.learning_rate, config.warmup),
         steps_per_epoch=batches.steps_per_epoch,
         run=run,
-        evaluate=Validation(model, validation, _targets(data.split("validation"), labels)),
+        evaluate=Validation(model, sequences["train"], sequences["validation"], targets),
         monitor="val_log_loss",
         mode="min",
         patience=config.patience,
@@ -198,13 +200,25 @@ def _known(loss, inputs, gradients):
 
 
 class Validation:
-    """Fits the temperature, then measures the calibrated probabilities of the validation reviews."""
+    """Fits what is not trained, then measures the calibrated probabilities of the validation reviews.
 
-    def __init__(self, model: SentimentClassifier, sequences: Sequence[np.ndarray], targets: np.ndarray):
+    The normalization is that of some training reviews, read with the weights that are evaluated; the
+    temperature is that of the validation reviews.
+    """
+
+    def __init__(
+        self,
+        model: SentimentClassifier,
+        train_sequences: Sequence[np.ndarray],
+        sequences: Sequence[np.ndarray],
+        targets: np.ndarray,
+    ):
         self._model, self._sequences, self._targets = model, sequences, targets
+        self._sample = train_sequences[:: -(-len(train_sequences) // NORMALIZED_BY)]
 
     def __call__(self, epoch: int) -> dict[str, float]:
         model = self._model
+        model.normalize_by(self._sample)
         hidden = not sys.stderr.isatty()
         with tqdm(
             total=len(self._sequences), desc="validation", unit="review", leave=False, disable=hidden

@@ -73,14 +73,18 @@ def _unknown_length(layer, inputs, states, mask, training, window):
         states = layer.get_initial_state(batch)
     states = [ops.cast(state, layer.compute_dtype) for state in states]
 
+    count = ops.shape(pieces)[0]
+    first = count - 1 if layer.go_backwards else 0
+
     def read(carry, index):
-        piece, counts = ops.take(pieces, index, axis=0), ops.take(valid, index, axis=0)
-        outputs, states = read_sequence(layer, piece, carry[1], ops.cast(counts, "bool"), training)
+        piece, steps = ops.take(pieces, index, axis=0), ops.cast(ops.take(valid, index, axis=0), "bool")
+        cut = zip(carry[1], _cut(carry[1], steps), strict=True)
+        states = [ops.where(ops.equal(index, first), *both) for both in cut]
+        outputs, states = read_sequence(layer, piece, states, steps, training)
         # Keras's scan wants what it carries and what it collects to be of one form.
         return (outputs, states), (outputs, states)
 
     blank = ops.zeros((batch, window, layer.units), layer.compute_dtype)
-    indices = ops.arange(ops.shape(pieces)[0])
-    (_, states), (outputs, _) = ops.scan(read, (blank, states), indices, reverse=layer.go_backwards)
+    (_, states), (outputs, _) = ops.scan(read, (blank, states), ops.arange(count), reverse=layer.go_backwards)
     outputs = ops.reshape(ops.moveaxis(outputs, 0, 1), (batch, -1, layer.units))
     return outputs[:, :time], states

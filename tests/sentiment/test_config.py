@@ -21,7 +21,7 @@ NAN, INFINITE = float("nan"), float("inf")
         ({"depth": 0}, "--depth must be at least 1"),
         ({"embedding_size": 0}, "--embedding-size must be at least 1"),
         ({"window": 1}, "--window must be at least 2"),
-        ({"batch_size": 0}, "--batch-size must be at least 1"),
+        ({"batch_size": 1}, "--batch-size must be at least 2"),
         ({"epochs": 0}, "--epochs must be at least 1"),
         ({"patience": 0}, "--patience must be at least 1"),
         ({"pretrain_window": 1}, "--pretrain-window must be at least 2"),
@@ -64,11 +64,15 @@ def test_values_that_make_no_sense_are_refused(changes, message):
 
 
 def test_the_smallest_values_hold():
-    smallest = dict.fromkeys(
-        ("min_count", "units", "depth", "embedding_size", "batch_size", "epochs", "patience"), 1
-    )
+    smallest = dict.fromkeys(("min_count", "units", "depth", "embedding_size", "epochs", "patience"), 1)
     smallest |= {"pretrain_batch_size": 1, "pretrain_epochs": 1, "samples": 1, "max_vocabulary": 5, "seed": 0}
-    smallest |= {"window": 2, "pretrain_window": 2, "pretrain_minutes": 0.01, "validation_fraction": 0.01}
+    smallest |= {
+        "window": 2,
+        "batch_size": 2,
+        "pretrain_window": 2,
+        "pretrain_minutes": 0.01,
+        "validation_fraction": 0.01,
+    }
     rates = ("dropout", "word_dropout", "input_dropout", "output_dropout", "recurrent_weight_dropout")
     rates += ("pretrain_dropout", "average_decay", "warmup", "label_smoothing", "gradual_unfreezing")
     smallest |= dict.fromkeys((*rates, "weight_decay", "adversarial"), 0.0)

@@ -64,7 +64,7 @@ def by_keras(model, cell, tokens, direction):
         layer.set_weights(own.get_weights())
         outputs = np.asarray(layer(outputs))
     kernel, bias = model.projections[direction].get_weights()
-    return (outputs @ kernel + bias) / EMBEDDING**0.5 @ matrix.T + model.output_bias.numpy()
+    return (outputs @ kernel + bias) @ matrix.T + model.output_bias.numpy()
 
 
 @every_cell
@@ -205,6 +205,13 @@ def test_the_sampled_loss_is_best_where_the_full_one_is(monkeypatch):
         assert np.abs(elsewhere).max() > 0.01
 
 
+def test_from_the_start_frequent_words_are_likely():
+    counts = np.arange(1, SIZE + 1) ** 3
+    model = WordLM(WORDS, counts, units=UNITS, embedding_size=EMBEDDING, seed=1)
+    chances = np.exp(model.output_bias.numpy())
+    np.testing.assert_allclose(chances, counts / counts.sum(), rtol=1e-2)
+
+
 def test_words_that_were_never_counted_can_be_right():
     counts = np.zeros(SIZE)
     counts[4] = 7
@@ -257,7 +264,7 @@ def test_a_classifier_starts_with_the_embedding_and_the_recurrence(model):
     outputs, _ = started.stack(started.embed(ids))
     hidden, _ = model.hidden(ids)
     kernel, bias = model.projections[0].get_weights()
-    close((outputs[:, :, :UNITS] @ kernel + bias) / EMBEDDING**0.5, hidden)  # it reads as it did
+    close(outputs[:, :, :UNITS] @ kernel + bias, hidden)  # it reads as it did
 
 
 @pytest.mark.parametrize("changes", [{"units": 3}, {"bidirectional": False}, {"cell": "gru"}, {"depth": 2}])

@@ -32,6 +32,9 @@ def shuffle_weights(model, seed=1):
     random = np.random.default_rng(seed)
     for weight in model.trainable_variables:
         weight.assign(random.normal(0, 0.7, weight.shape))
+    *_, mean, variance = model.normalization.get_weights()
+    model.normalization.moving_mean.assign(random.normal(0, 0.3, mean.shape))
+    model.normalization.moving_variance.assign(random.uniform(0.5, 2.0, variance.shape))
     return model
 
 
@@ -79,6 +82,11 @@ def keras_stack(model, cell):
     return run
 
 
+def normal(model, vector):
+    gamma, beta, mean, variance = model.normalization.get_weights()
+    return gamma * (vector - mean) / np.sqrt(variance + 1e-3) + beta
+
+
 def pooled(model, outputs, last):
     """What becomes of the outputs `(time, features)` of one row, in NumPy."""
     if model.pooling == "attention":
@@ -117,7 +125,7 @@ def test_a_padded_batch_equals_layers_of_keras_put_together_row_by_row(stack, po
     assert (tuple(found.shape), found.dtype) == ((BATCH, len(LABELS)), tf.float32)
     for row, length in enumerate(MASK.sum(axis=1)):
         outputs, last = run(matrix[some_tokens()[row : row + 1, :length]])
-        close(found[row], pooled(model, outputs, last) @ kernel + bias)
+        close(found[row], normal(model, pooled(model, outputs, last)) @ kernel + bias)
 
 
 @every_pooling
@@ -154,13 +162,31 @@ def test_parts_are_the_whole(shared_model):
     close(shared_model.classify(embedded, mask=MASK), shared_model(some_tokens(), mask=MASK), tolerance=0)
 
 
-def test_words_are_embedded_loudly_enough_for_a_recurrence():
-    model = SentimentClassifier(range_of_words(997), LABELS, units=UNITS, embedding_size=31, seed=1)
-    assert np.std(model.embedding.get_weights()[0]) == pytest.approx(1.0, abs=0.02)
+def test_in_training_a_batch_is_normal_and_the_model_remembers_how_it_was():
+    model = make_model(pooling="mean", bidirectional=False)
+    before = model.normalization.get_weights()
+    outputs, _ = model.stack(model.embed(some_tokens(31)))
+    means = np.asarray(outputs).mean(axis=1)  # (batch, units)
+    kernel, bias = model.output_layer.get_weights()
+    gamma, beta, mean, variance = before
+    expected = gamma * (means - means.mean(axis=0)) / np.sqrt(means.var(axis=0) + 1e-3) + beta
+    close(model(some_tokens(31), training=True), expected @ kernel + bias)
+    _, _, after_mean, after_variance = model.normalization.get_weights()
+    close(after_mean, 0.9 * mean + 0.1 * means.mean(axis=0))
+    close(after_variance, 0.9 * variance + 0.1 * means.var(axis=0))
 
 
-def range_of_words(count):
-    return (*Vocabulary.SPECIALS, *map(str, range(count)))
+def test_it_becomes_normal_for_the_texts_that_it_is_given():
+    model = make_model(cell="gru")
+    random = np.random.default_rng(3)
+    sequences = [random.integers(4, len(WORDS), length).astype("int32") for length in (3, 9, 1, 5, 7)]
+    model.normalize_by(sequences)
+    vectors = np.concatenate([model.pool(model.embed(ids[None])) for ids in sequences])
+    close(model.normalization.moving_mean, vectors.mean(axis=0))
+    close(model.normalization.moving_variance, vectors.var(axis=0))
+    kernel, bias = model.output_layer.get_weights()
+    expected = np.array([normal(model, vector) for vector in vectors]) @ kernel + bias
+    close(model.logits(sequences), expected)  # a graph that is there already sees the new numbers
 
 
 # Texts
@@ -211,17 +237,15 @@ def test_dropout_is_off_outside_of_training():
 
 
 @pytest.mark.parametrize("name", RATES)
-def test_each_dropout_is_drawn_anew_and_a_seed_decides(name):
-    def calls(seed, count=3):
+def test_each_dropout_is_drawn_anew_and_a_seed_repeats_it(name):
+    def calls(seed):
         model = make_model(**{name: 0.5, "seed": seed}, **SMALL)
-        return [np.asarray(model(some_tokens(), training=True)) for _ in range(count)]
+        return [np.asarray(model(some_tokens(), training=number > 0)) for number in range(4)]
 
-    first = calls(3)
-    close(calls(3), first, tolerance=0)
-    dry = np.asarray(make_model(**SMALL)(some_tokens()))
-    for one, other in itertools.combinations([*first, dry], 2):
+    found = calls(3)
+    close(calls(3), found, tolerance=0)
+    for one, other in itertools.combinations(found, 2):  # the first has nothing dropped
         assert not np.array_equal(one, other)
-    assert not np.array_equal(calls(4, 1)[0], first[0])
 
 
 @pytest.mark.parametrize(
@@ -243,13 +267,13 @@ def test_what_is_dropped_of_the_embedded_words(monkeypatch, name, axis):
     assert not np.array_equal(kept[0], kept[1])  # each review has its own
 
 
-@pytest.mark.parametrize("seed", [0, 2, 2**31])
+@pytest.mark.parametrize("seed", [0, 2**31])
 def test_no_two_kinds_of_dropout_have_the_same_seed(seed):
-    model = make_model(seed=seed, depth=3, cell="simple")
+    model = make_model(seed=seed, depth=2, cell="simple")
     layers = [*model.stack.forward_layers, *model.stack.backward_layers]
     dropouts = [model.drop_words, model.drop_input, model.drop_output, *model.stack.dropout_layers]
     seeds = [layer.seed for layer in dropouts] + [layer.cell.seed for layer in layers]
-    assert len(set(seeds)) == len(seeds) == 11
+    assert len(set(seeds)) == len(seeds) == 8
     assert all(one >= 0 for one in seeds)
 
 
@@ -327,9 +351,8 @@ def test_labels_that_cannot_be_told_apart(labels):
         SentimentClassifier(WORDS, labels, units=UNITS)
 
 
-@pytest.mark.parametrize("pooling", ["concat", "attention"])
-def test_mixed_bfloat16_is_near_float32(pooling):
-    mixed, wide = (make_model(pooling=pooling, dtype=dtype) for dtype in ("mixed_bfloat16", "float32"))
+def test_mixed_bfloat16_is_near_float32():
+    mixed, wide = (make_model(dtype=dtype) for dtype in ("mixed_bfloat16", "float32"))
     logits = mixed(some_tokens(), mask=MASK)
     assert logits.dtype == tf.float32
     assert {weight.dtype for weight in mixed.weights if "seed" not in weight.path} == {"float32"}
@@ -391,9 +414,10 @@ def test_a_run_folder_gives_the_model_back_in_float32(run):
     model = SentimentClassifier.from_run(run)
     assert model.dtype_policy.name == "float32"
     assert (model.vocabulary, model.labels, model.temperature) == (WORDS, LABELS, 1.375)
-    random = np.random.default_rng(1)
-    for weight in model.trainable_variables:
-        np.testing.assert_array_equal(weight.numpy(), random.normal(0, 0.7, weight.shape).astype("float32"))
+    expected = shuffle_weights(SentimentClassifier.from_settings(unusual_config(), WORDS, LABELS))
+    for one, other in zip(model.weights, expected.weights, strict=True):
+        if "seed" not in one.path and "temperature" not in one.path:
+            np.testing.assert_array_equal(one.numpy(), other.numpy(), err_msg=one.path)
 
 
 def test_half_precision_weights_load(run, tmp_path):

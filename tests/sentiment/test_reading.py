@@ -4,6 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from sentiment import reading
 from sentiment.model import SentimentClassifier
@@ -38,11 +39,19 @@ def test_batches_change_neither_logits_nor_their_order(model, monkeypatch, token
 
 
 def test_it_reads_with_the_weights_that_the_model_has_now(model):
-    reader, before = Reader(model), model.output_layer.get_weights()
+    reader = Reader(lambda tokens, mask: model(tokens, mask=mask), width=3)
+    before = model.output_layer.get_weights()
     first = reader(some_sequences())
     model.output_layer.set_weights([before[0], before[1] + 2.0])
     np.testing.assert_allclose(reader(some_sequences()), first + 2.0, rtol=1e-5)
     model.output_layer.set_weights(before)
+
+
+def test_it_gives_whatever_the_function_gives():
+    lengths = Reader(
+        lambda tokens, mask: tf.reduce_sum(tf.cast(mask, tf.float32), axis=1, keepdims=True), width=1
+    )
+    assert lengths(some_sequences()).ravel().tolist() == [2, 19, 3, 1, 8, 5]
 
 
 def test_progress_is_told_text_by_text(model, monkeypatch):

@@ -1,8 +1,9 @@
-"""Training runs on tiny reviews: what is learned, how a stopped one goes on, and what cannot be learned from."""
+"""Training runs on tiny reviews: what is learned, how a stopped one goes on, and what cannot be used."""
 
 import csv
 import dataclasses
 import json
+import shutil
 import signal
 
 import h5py
@@ -27,17 +28,18 @@ from shared.text import Vocabulary
 from shared.windows import TextWindows
 
 TINY = SentimentConfig(
-    cell="simple",
+    cell="gru",
+    pooling="max",
     units=5,
     embedding_size=5,
-    dropout=0.1,
-    word_dropout=0.1,
-    input_dropout=0.1,
-    output_dropout=0.1,
-    recurrent_weight_dropout=0.1,
+    dropout=0.05,
+    word_dropout=0.05,
+    input_dropout=0.05,
+    output_dropout=0.05,
+    recurrent_weight_dropout=0.05,
     window=16,
     batch_size=7,
-    epochs=3,
+    epochs=5,
     min_count=1,
     learning_rate=0.1,
     warmup=0.2,
@@ -50,15 +52,16 @@ TINY = SentimentConfig(
     samples=31,
     precision="float32",
 )
-VERDICTS = {"bad": ("dull", "awful", "boring"), "good": ("superb", "lovely", "moving")}
-PLAIN = "the film about a house by the sea with songs in it".split()
-STEPS = 7  # an epoch: 49 of 50 or so reviews in batches of 7
+PRETRAINED = {"cell": "simple", "epochs": 1}
+VERDICTS = {"bad": ("dull", "awful"), "good": ("superb", "lovely")}
+PLAIN = ("the", "film", "about", "a", "house", "by", "the", "sea", "with", "songs", "in", "it")
+STEPS = 22  # an epoch: 160 reviews in batches of 7
 
 
 def sentence(label, random):
     """One word says it, among others that say nothing; some are longer than a window."""
     words = [PLAIN[place] for place in random.integers(0, len(PLAIN), random.choice([7, 20]))]
-    words[random.integers(len(words))] = VERDICTS[label][random.integers(3)]
+    words[random.integers(len(words))] = VERDICTS[label][random.integers(2)]
     return " ".join(words)
 
 
@@ -71,7 +74,9 @@ def write_table(path, rows):
 @pytest.fixture(scope="module")
 def table(tmp_path_factory):
     random = np.random.default_rng(1)
-    rows = [(sentence(label, random), label) for _ in range(31) for label in VERDICTS]
+    rows = [(sentence(label, random), label) for _ in range(100) for label in VERDICTS]
+    for place in range(0, 200, 17):  # whoever wrote these meant the opposite
+        rows[place] = rows[place][0], "good" if rows[place][1] == "bad" else "bad"
     return write_table(tmp_path_factory.mktemp("data") / "reviews.csv", [("text", "label"), *rows])
 
 
@@ -153,7 +158,7 @@ def undisturbed(tmp_path_factory, table):
 @pytest.fixture(scope="module")
 def pretrained(tmp_path_factory, table, more_texts):
     path = tmp_path_factory.mktemp("pretrained") / "run"
-    result, run = run_training(path, table, pretrain=(str(more_texts),), epochs=1)
+    result, run = run_training(path, table, pretrain=(str(more_texts),), **PRETRAINED)
     return run.path, result
 
 
@@ -177,10 +182,15 @@ def test_what_a_run_leaves_behind(undisturbed, table):
 
 def test_a_word_is_learned_wherever_it_stands(undisturbed):
     path, result = undisturbed
-    assert result.best_metrics["val_accuracy"] == 1.0
-    assert result.best_metrics["val_log_loss"] < 0.1
+    assert result.best_metrics["val_accuracy"] > 0.9
+    assert result.best_metrics["val_log_loss"] < 0.3
     model = SentimentClassifier.from_any(path)
-    texts = ["superb", "boring", "the film with songs " * 9 + "lovely", "awful " + "by the sea in it " * 9]
+    texts = [
+        "superb film",
+        "dull film",
+        "the film with songs " * 9 + "lovely",
+        "awful " + "by the sea in it " * 9,
+    ]
     assert model.probabilities(texts).argmax(axis=1).tolist() == [1, 0, 1, 0]
 
 
@@ -196,12 +206,12 @@ def test_the_best_model_has_the_measures_that_the_history_says(undisturbed, tabl
     assert np.mean(likely.argmax(axis=1) == right) == result.best_metrics["val_accuracy"]
 
 
-@pytest.mark.parametrize("step", [2, STEPS - 1, STEPS + 1])  # within an epoch, its last step, the next epoch
-def test_a_stopped_run_goes_on_bit_for_bit(tmp_path, table, undisturbed, stop_at, step):
+def test_a_stopped_run_goes_on_bit_for_bit(tmp_path, table, undisturbed, stop_at):
     """Batches of other shapes came before than in one go; that makes no difference either."""
-    stop_at["reviews"](step)
-    with pytest.raises(Interrupted, match="--resume"):
-        run_training(tmp_path / "run", table)
+    for step, place in ((2, "step 3 of 22 of epoch 1"), (STEPS + 1, "step 2 of 22 of epoch 2")):
+        stop_at["reviews"](step)
+        with pytest.raises(Interrupted, match=rf"after {place}.*--resume"):
+            run_training(tmp_path / "run", table, resume=step > 2)
     stop_at["reviews"](None)
     result, _ = run_training(tmp_path / "run", table, resume=True)
     assert result == undisturbed[1]
@@ -209,8 +219,9 @@ def test_a_stopped_run_goes_on_bit_for_bit(tmp_path, table, undisturbed, stop_at
 
 
 def test_mixed_bfloat16_and_an_adversary_learn_too(tmp_path, table):
-    result, run = run_training(tmp_path / "run", table, precision="mixed_bfloat16", adversarial=1.0)
-    assert result.best_metrics["val_accuracy"] == 1.0
+    changes = {"precision": "mixed_bfloat16", "adversarial": 0.5, "bidirectional": False}
+    result, run = run_training(tmp_path / "run", table, **changes)
+    assert result.best_metrics["val_accuracy"] > 0.9
     for name, array in arrays_of(run.last_checkpoint).items():
         if name.startswith("model/") and "seed" not in name:
             assert array.dtype == np.float32
@@ -232,56 +243,73 @@ def test_the_run_has_its_language_model_inside(pretrained, more_texts):
     assert SentimentClassifier.from_any(path).vocabulary == vocabulary
 
 
-@pytest.mark.parametrize(
-    ("which", "step"), [("words", 3), ("reviews", 0)], ids=["in the language model", "after it"]
-)
-def test_a_run_with_a_language_model_goes_on_bit_for_bit(
-    tmp_path, table, more_texts, pretrained, stop_at, which, step
+def test_a_run_that_stopped_in_its_language_model_goes_on_bit_for_bit(
+    tmp_path, table, more_texts, pretrained, stop_at
 ):
-    changes = {"pretrain": (str(more_texts),), "epochs": 1}
-    stop_at[which](step)
+    changes = {"pretrain": (str(more_texts),), **PRETRAINED}
+    stop_at["words"](3)
     with pytest.raises(Interrupted, match="--resume"):
         run_training(tmp_path / "run", table, **changes)
-    assert (tmp_path / "run" / "last.npz").exists() == (which == "reviews")
-    stop_at[which](None)
+    assert not (tmp_path / "run" / "last.npz").exists()
+    stop_at["words"](None)
     result, _ = run_training(tmp_path / "run", table, resume=True, **changes)
     assert result == pretrained[1]
     assert_same_run(tmp_path / "run", pretrained[0])
     assert_same_run(tmp_path / "run" / LANGUAGE_FOLDER, pretrained[0] / LANGUAGE_FOLDER)
 
 
+def test_a_run_that_stopped_after_its_language_model_does_not_train_that_again(
+    tmp_path, table, more_texts, pretrained
+):
+    path = shutil.copytree(pretrained[0], tmp_path / "run")
+    for name in ("last.npz", "best.weights.h5", "history.csv", "vocabulary.json", "labels.json"):
+        (path / name).unlink()
+    changes = {"pretrain": (str(more_texts),), **PRETRAINED}
+    result, _ = run_training(path, table, resume=True, **changes)
+    assert result == pretrained[1]
+    assert_same_run(path, pretrained[0])
+    for name in ("last.npz", "best.weights.h5"):
+        before = (pretrained[0] / LANGUAGE_FOLDER / name).read_bytes()
+        assert (path / LANGUAGE_FOLDER / name).read_bytes() == before
+
+
 def test_without_resume_a_language_model_is_not_trained_over(tmp_path, table, more_texts, stop_at):
     stop_at["words"](1)
     with pytest.raises(Interrupted):
-        run_training(tmp_path / "run", table, pretrain=(str(more_texts),), epochs=1)
+        run_training(tmp_path / "run", table, pretrain=(str(more_texts),), **PRETRAINED)
     stop_at["words"](None)
     with pytest.raises(RunError, match=r"language_model already holds a run; continue it with --resume"):
-        run_training(tmp_path / "run", table, pretrain=(str(more_texts),), epochs=1)
+        run_training(tmp_path / "run", table, pretrain=(str(more_texts),), **PRETRAINED)
 
 
-class Seen(Exception):
+class SeenError(Exception):
     """What a part was given is known."""
 
 
 def what_is_trained(monkeypatch, path, table, **changes):
-    """The model with which training would begin, its optimizer, and the number of epochs of its batches."""
+    """What a run would give to the training loop."""
     seen = {}
 
     def stop(model, optimizer, loss, batches, **kwargs):
         seen.update(model=model, optimizer=optimizer, batches=batches, **kwargs)
-        raise Seen
+        raise SeenError
 
     monkeypatch.setattr(training, "train", stop)
-    with pytest.raises(Seen):
+    with pytest.raises(SeenError):
         run_training(path, table, **changes)
     return seen
 
 
 def test_an_earlier_language_model_starts_the_classifier(tmp_path, table, pretrained, monkeypatch):
     folder = str(pretrained[0] / LANGUAGE_FOLDER)
-    settings = {"language_model": folder, "layer_rate_decay": 0.5, "gradual_unfreezing": 0.5}
+    settings = {
+        "cell": "simple",
+        "language_model": folder,
+        "layer_rate_decay": 0.5,
+        "gradual_unfreezing": 0.5,
+    }
     seen = what_is_trained(monkeypatch, tmp_path / "run", table, **settings)
-    language = load_language_model(folder, TINY)
+    language = load_language_model(folder, dataclasses.replace(TINY, cell="simple"))
     assert seen["model"].vocabulary == language.vocabulary
     for name in ("embedding", "stack"):
         weights = zip(
@@ -293,7 +321,7 @@ def test_an_earlier_language_model_starts_the_classifier(tmp_path, table, pretra
     assert seen["optimizer"].part_of("embedding")[0] == 0.25
     assert seen["optimizer"].part_of("embedding")[1] == pytest.approx(half, abs=1)
     with pytest.raises(UserError, match="has units 5"):
-        run_training(tmp_path / "other", table, language_model=folder, units=3)
+        run_training(tmp_path / "other", table, language_model=folder, cell="simple", units=3)
 
 
 def test_the_language_model_sees_each_text_once_and_none_that_is_validated_on(
@@ -303,18 +331,18 @@ def test_the_language_model_sees_each_text_once_and_none_that_is_validated_on(
 
     def stop(config, run, texts, validation, vocabulary, resume):
         seen.update(texts=texts, validation=validation, vocabulary=vocabulary)
-        raise Seen
+        raise SeenError
 
     monkeypatch.setattr(training, "train_language_model", stop)
-    with pytest.raises(Seen):
+    with pytest.raises(SeenError):
         run_training(tmp_path / "run", table, pretrain=(str(more_texts), str(table)))
     held_out = {tuple(split_words(review.text)) for review in reviews_of(table, "validation")}
-    train = {tuple(split_words(review.text)) for review in reviews_of(table, "train")}
+    train = list(dict.fromkeys(tuple(split_words(review.text)) for review in reviews_of(table, "train")))
     texts = [tuple(words) for words in seen["texts"]]
     assert set(map(tuple, seen["validation"])) == held_out
     assert len(texts) == len(set(texts))
     assert set(texts) == {*train, tuple(split_words("Rabbits were there, and rabbits ran."))} - held_out
-    assert texts != sorted(texts, key=list(dict.fromkeys(texts)).index) or texts[: len(train)] != list(train)
+    assert texts[: len(train)] != train  # they are in disorder
     assert seen["vocabulary"] == Vocabulary.build(texts)
 
 
@@ -409,16 +437,17 @@ def cross_entropies(logits, labels, smoothing=0.0):
 def test_the_loss_is_the_mean_cross_entropy(smoothing):
     model, batch = a_model(), a_batch()
     loss = Loss(dataclasses.replace(TINY, label_smoothing=smoothing))(model, batch)
-    expected = cross_entropies(model(batch["tokens"], mask=batch["mask"]), batch["labels"], smoothing)
+    logits = model(batch["tokens"], mask=batch["mask"], training=True)  # nothing is dropped
+    expected = cross_entropies(logits, batch["labels"], smoothing)
     assert float(loss) == pytest.approx(expected.mean(), rel=1e-5)
 
 
 def adversary(model, batch, length):
-    """The embedded words, and the change of each review that raises its own loss the fastest."""
+    """The embedded words, and the change of each review that raises the loss the fastest."""
     embedded = model.embed(batch["tokens"])
     with tf.GradientTape() as tape:
         tape.watch(embedded)
-        logits = model.classify(embedded, mask=batch["mask"])
+        logits = model.classify(embedded, mask=batch["mask"], training=True)
         losses = keras.ops.sparse_categorical_crossentropy(batch["labels"], logits, from_logits=True)
     gradient = tape.gradient(losses, embedded).numpy()
     return embedded, length * gradient / np.sqrt((gradient**2).sum(axis=(1, 2), keepdims=True))
@@ -440,9 +469,9 @@ def test_the_adversary_changes_each_review_by_a_length_in_the_steepest_direction
     np.testing.assert_allclose(found, change, rtol=1e-2, atol=1e-3 * length)
     assert not np.any(found[~batch["mask"]])
     before, after = (
-        cross_entropies(classify(words, mask=batch["mask"]), batch["labels"]) for words in (plain, disguised)
+        cross_entropies(classify(words, mask=batch["mask"], training=True), batch["labels"])
+        for words in (plain, disguised)
     )
-    assert np.all(after > before) or length > 1
     assert after.mean() > before.mean()
     assert float(loss) == pytest.approx((before.mean() + after.mean()) / 2, rel=1e-5)
 
@@ -455,7 +484,7 @@ def test_the_gradient_with_an_adversary_is_that_of_both_losses():
         embedded = model.embed(batch["tokens"])
         losses = [
             keras.ops.sparse_categorical_crossentropy(
-                batch["labels"], model.classify(words, mask=batch["mask"]), from_logits=True
+                batch["labels"], model.classify(words, mask=batch["mask"], training=True), from_logits=True
             )
             for words in (embedded, embedded + tf.constant(change))
         ]
@@ -477,22 +506,25 @@ def test_the_loss_drops_words_and_units():
     assert losses[0] != losses[1]
 
 
-def test_validation_fits_the_temperature_and_measures_what_it_gives():
+def test_validation_fits_what_is_not_trained_and_measures_what_that_gives(monkeypatch):
+    monkeypatch.setattr(training, "NORMALIZED_BY", 2)
     model, batch = a_model(), a_batch()
     sequences = [tokens[mask] for tokens, mask in zip(batch["tokens"], batch["mask"], strict=True)]
+    train = [np.array([token, 5, token]) for token in range(4, 9)]
     targets = np.array([0, 0, 1])
-    metrics = Validation(model, sequences, targets)(epoch=1)
+    metrics = Validation(model, train, sequences, targets)(epoch=1)
+    vectors = np.concatenate([model.pool(model.embed(train[place][None])) for place in (0, 3)])  # two of five
+    np.testing.assert_allclose(model.normalization.moving_mean, vectors.mean(axis=0), rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(model.normalization.moving_variance, vectors.var(axis=0), rtol=1e-4, atol=1e-6)
     logits = np.concatenate([model(ids[None]) for ids in sequences]).astype("float64")
     temperature = fit_temperature(logits, targets)
-    assert metrics["temperature"] == model.temperature == pytest.approx(temperature, rel=1e-4)
-    assert metrics["val_log_loss"] == pytest.approx(
-        cross_entropies(logits / temperature, targets).mean(), rel=1e-4
-    )
+    assert metrics["temperature"] == model.temperature == pytest.approx(temperature, rel=1e-3)
+    expected = cross_entropies(logits / temperature, targets).mean()
+    assert metrics["val_log_loss"] == pytest.approx(expected, rel=1e-3)
     assert metrics["val_accuracy"] == np.mean(logits.argmax(axis=1) == targets)
     assert metrics["val_log_loss"] <= cross_entropies(logits, targets).mean() + 1e-6
-    assert (
-        Validation(model, sequences, targets)(epoch=2) == metrics
-    )  # the temperature of before does not count
+    again = Validation(model, train, sequences, targets)(epoch=2)
+    assert again == metrics  # what was fitted before does not count
 
 
 def test_progress_is_counted_in_reviews():

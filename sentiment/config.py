@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from shared.config import RunConfig, option
 
+LANGUAGE_FOLDER = "language_model"  # of a run that trains one for itself
 CELL_NAMES = ("lstm", "gru", "simple")
 POOLINGS = ("concat", "last", "mean", "max", "attention")
 PRECISIONS = ("auto", "float32", "mixed_bfloat16")
@@ -92,7 +93,7 @@ class SentimentConfig(RunConfig):
     pretrain_dropout: float = option(0.1, "rate on the outputs of the language model's layers")
     samples: int = option(1024, "words against which the language model learns to tell the right one")
     layer_rate_decay: float = option(
-        1.0, "rate of pretrained recurrent layers in units of the top's; that of the embedding is its square"
+        1.0, "rate of each pretrained layer in units of the one above it; the embedding is the lowest"
     )
     gradual_unfreezing: float = option(
         0.0, "share of the run after which the last of the pretrained layers learns, too"

@@ -177,6 +177,8 @@ def _label(cells: dict[str, object], columns: Columns) -> str:
         raise ValueError(f"column {columns.label} is neither a string nor a number: {_shown(label)}")
     if not label.strip():
         raise ValueError(f"column {columns.label} is empty")
+    if re.search("[\ud800-\udfff]", label):
+        raise ValueError(f"column {columns.label} is not valid Unicode: {_shown(label)}")
     return label.strip()
 
 

@@ -8,8 +8,8 @@ import dataclasses
 import re
 from pathlib import Path
 
-from sentiment.config import SentimentConfig
-from shared.cli import add_config_arguments, config_from_arguments, run_script
+from sentiment.config import LANGUAGE_FOLDER, SentimentConfig
+from shared.cli import UserError, add_config_arguments, config_from_arguments, run_script
 from shared.quiet import import_tensorflow_quietly
 
 
@@ -52,6 +52,11 @@ def main(argv=None) -> int:
     from shared.runs import RunFolder
 
     resume = arguments.resume
+    if not resume and (arguments.out / LANGUAGE_FOLDER / "last.npz").exists():
+        raise UserError(
+            f"{arguments.out} already holds a run, stopped in its language model; continue it with --resume, "
+            "or choose another folder."
+        )
     run = RunFolder.create(arguments.out, dataclasses.asdict(config), "sentiment", resume=resume)
     result = train_sentiment(config, run, resume=resume)
     best = result.best_metrics

@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from sentiment.batches import ReviewBatches
 from sentiment.calibration import fit_temperature
-from sentiment.config import SentimentConfig
+from sentiment.config import LANGUAGE_FOLDER, SentimentConfig
 from sentiment.data import Review, ReviewData, load_reviews, load_texts, print_problems
 from sentiment.labels import load_labels, save_labels
 from sentiment.language import WordLM
@@ -22,6 +22,7 @@ from sentiment.optimizer import make_optimizer
 from sentiment.pretraining import language_run, load_language_model, train_language_model
 from sentiment.reading import softmax
 from sentiment.words import split_words
+from shared.cli import UserError
 from shared.pace import cosine
 from shared.precision import choose_policy
 from shared.reporting import Size
@@ -29,7 +30,6 @@ from shared.runs import RunFolder
 from shared.text import Vocabulary
 from shared.training import TrainResult, train
 
-LANGUAGE_FOLDER = "language_model"
 NORMALIZED_BY = 1024  # training reviews
 REVIEWS = Size("reviews", lambda batch: len(batch["labels"]))
 
@@ -149,6 +149,12 @@ def _labels(run: RunFolder, data: ReviewData, resume: bool) -> tuple[str, ...]:
 
 def _targets(reviews: Sequence[Review], labels: Sequence[str]) -> np.ndarray:
     places = {label: place for place, label in enumerate(labels)}
+    for review in reviews:
+        if review.label not in places:
+            raise UserError(
+                f"{review.place} has the label {review.label!r}, with which the run did not begin. Continue "
+                "it with the same data, or start a new run in another folder."
+            )
     return np.array([places[review.label] for review in reviews], np.int32)
 
 

@@ -47,6 +47,10 @@ def make_model(seed=3, **options):
     for weight in model.weights:  # a new model is indifferent to what it reads
         if "kernel" in weight.path:
             weight.assign(weight * 3.0)
+        if "embeddings" in weight.path:
+            weight.assign(weight * 10.0)
+    kernel = model.output_layer.kernel
+    kernel.assign(np.random.default_rng(seed).normal(0, 3.0, kernel.shape))
     model.temperature = 1.7
     return model
 

@@ -137,14 +137,11 @@ def _run_rows(cell, inputs, states, weights, mask, training):
     states = [states[0], *(tf.cast(state, wide) for state in states[1:])]
     if recurrent_bias is None:
         recurrent_bias = tf.zeros(recurrent_kernel.shape[-1:], dtype)
-    # As numbers: TensorFlow says a line on standard error where it transposes truth values.
-    valid = None if mask is None else tf.transpose(tf.cast(mask, dtype))[..., None] > 0  # (time, batch, 1)
     loop = _with_gradient if training else _without_gradient
-    outputs, *rest = loop(cell, valid)(products, recurrent_kernel, recurrent_bias, *states)
+    outputs, *rest = loop(cell, mask)(products, recurrent_kernel, recurrent_bias, *states)
     final = [outputs[-1], *(tf.cast(state, dtype) for state in rest)]
-    if valid is not None:
-        outputs = tf.where(valid, outputs, tf.zeros_like(outputs))
-    return tf.transpose(outputs, (1, 0, 2)), final
+    outputs = tf.transpose(outputs, (1, 0, 2))  # (batch, time, units)
+    return outputs if mask is None else tf.where(mask[:, :, None], outputs, tf.zeros_like(outputs)), final
 
 
 def _wide(dtype):
@@ -198,7 +195,7 @@ def _in_step(function, cell):
     return _compiled(function, cell) if tf.inside_function() else functools.partial(function, cell)
 
 
-def _without_gradient(cell, valid):
+def _without_gradient(cell, mask):
     """The loop over time, of stock operations that keep nothing but the outputs."""
 
     def run(products, recurrent_kernel, bias, *states):
@@ -207,8 +204,7 @@ def _without_gradient(cell, valid):
 
         def body(step, states, written):
             m = tf.matmul(states[0], recurrent_kernel)
-            now = None if valid is None else valid[step]
-            states = _advance(cell, products[step], m, bias, states, now)
+            states = _advance(cell, products[step], m, bias, states, _valid(mask, step))
             return step + 1, states, written.write(step, states[0])
 
         start = (tf.constant(0), list(states), written)
@@ -220,12 +216,12 @@ def _without_gradient(cell, valid):
     return run
 
 
-def _with_gradient(cell, valid):
+def _with_gradient(cell, mask):
     """The loop over time with its own gradient."""
 
     @tf.custom_gradient
     def run(products, recurrent_kernel, bias, *states):
-        kept = _Kept(products, valid)
+        kept = _Kept(products, mask)
         advance = _in_step(_advance, cell)
 
         def body(step, states, arrays):
@@ -249,15 +245,20 @@ def _with_gradient(cell, valid):
     return run
 
 
+def _valid(mask, step):
+    """Of a mask `(batch, time)`, which rows count at a step, `(batch, 1)`; None where all do."""
+    return None if mask is None else mask[:, step, None]
+
+
 class _Kept:
     """What the loop forwards keeps for the loop backwards: arrays over time of products and states."""
 
-    def __init__(self, products, valid):
-        self.products, self._valid = products, valid
+    def __init__(self, products, mask):
+        self.products, self._mask = products, mask
         self.steps = tf.shape(products)[0]
 
     def valid(self, step):
-        return None if self._valid is None else self._valid[step]
+        return _valid(self._mask, step)
 
     def arrays(self, states, gates):
         """Empty arrays: of the products with the recurrent kernel, and of each state."""

@@ -15,10 +15,11 @@ from charlm.config import CharLMConfig, recipe
 from charlm.generate import generate
 from charlm.model import CharLM
 from charlm.scoring import windowed
-from charlm.training import ADAM_SHARE, CHARACTERS, Validation, language_loss, make_optimizer, train_charlm
+from charlm.training import CHARACTERS, Validation, language_loss, make_optimizer, train_charlm
 from shared import pace
 from shared.cli import UserError
 from shared.interruption import Interrupted
+from shared.muon import ADAM_SHARE
 from shared.runs import RunError, RunFolder
 from shared.windows import TextWindows
 

@@ -18,7 +18,7 @@ VOCABULARY = Vocabulary((*Vocabulary.SPECIALS, *FILLERS, "good", "bad", "great",
 class Toy:
     """As much of a classifier as an explainer asks for; `read` makes logits of embedded words."""
 
-    window, vocabulary = 4, VOCABULARY
+    window, vocabulary, normalization = 4, VOCABULARY, keras.layers.Identity()
 
     def __init__(self, read, labels=("negative", "positive"), temperature=1.0, dropout=0.5):
         self.read, self.labels, self.temperature, self.dropout = read, labels, temperature, dropout
@@ -68,7 +68,9 @@ def small(labels=("negative", "positive"), seed=5, **settings):
     keras.utils.set_random_seed(seed)
     model = SentimentClassifier(VOCABULARY, labels, units=5, embedding_size=3, **settings)
     for variable in model.trainable_variables:  # larger than at first, so that it is not nearly linear
-        variable.assign(variable * 1.5)
+        variable.assign(variable * (15.0 if "embeddings" in variable.path else 1.5))
+    kernel = model.output_layer.kernel  # a new one is zero
+    kernel.assign(np.random.default_rng(seed).normal(size=kernel.shape))
     model.temperature = 1.7
     return model
 
@@ -267,6 +269,7 @@ def trained():
     tokens, _ = pad([encode_words(VOCABULARY, row) for row in words])
     model.compile(keras.optimizers.Adam(0.05), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     model.fit(tokens, labels, epochs=4, batch_size=20, shuffle=False, verbose=0)
+    model.temperature = 5.0  # it is surer than it should be
     return Explainer(model)
 
 

@@ -5,12 +5,12 @@ With no arguments, a small network learns to describe rendered shapes from nothi
 
 import argparse
 import dataclasses
-import re
 from pathlib import Path
 
 from captioning.config import CaptioningConfig, recipe
 from shared.cli import add_config_arguments, config_from_arguments, run_script
 from shared.quiet import import_tensorflow_quietly
+from shared.runs import RunFolder, run_name
 
 
 def parse_arguments(argv=None) -> tuple[argparse.Namespace, CaptioningConfig]:
@@ -32,20 +32,12 @@ def parse_arguments(argv=None) -> tuple[argparse.Namespace, CaptioningConfig]:
     parser.add_argument("--cache", type=Path, help="folder of the feature cache (default: the user's cache)")
     arguments = parser.parse_args(argv)
     data = getattr(arguments, "data", "shapes")
-    arguments.out = arguments.out or Path("runs") / _name_of(data)
+    arguments.out = arguments.out or Path("runs") / run_name(data)
     base = _started_with(arguments.out) if arguments.resume else recipe(data)
     return arguments, config_from_arguments(CaptioningConfig, arguments, base=base)
 
 
-def _name_of(data: str) -> str:
-    """What to call a run on a data source: the file or folder without suffix, or the source's own name."""
-    path = Path(data)
-    return path.resolve().stem if path.exists() else re.sub(r"[^\w.-]+", "-", data)
-
-
 def _started_with(path: Path) -> CaptioningConfig:
-    from shared.runs import RunFolder
-
     return CaptioningConfig.from_run(RunFolder.open(path, "captioning"))
 
 
@@ -53,7 +45,6 @@ def main(argv=None) -> int:
     arguments, config = parse_arguments(argv)
     import_tensorflow_quietly()
     from captioning.training import train_captioner
-    from shared.runs import RunFolder
 
     run = RunFolder.create(arguments.out, dataclasses.asdict(config), "captioning", resume=arguments.resume)
     result = train_captioner(

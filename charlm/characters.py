@@ -144,6 +144,11 @@ class CharacterVocabulary:
         """The UTF-8 of each token in the order of ids, for decoding inside a graph."""
         return list(self._bytes)
 
+    @property
+    def tokens(self) -> tuple[str, ...]:
+        """All tokens in the order of their ids, bytes as `<0x41>`."""
+        return self._tokens
+
     def save(self, path: str | Path) -> None:
         """Writes the vocabulary as JSON, bytes as `<0x41>`, with a checksum over the tokens.
 

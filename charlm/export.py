@@ -6,7 +6,6 @@ The SavedModel takes prompts and returns texts. It needs TensorFlow alone.
 import argparse
 import json
 import os
-import tempfile
 from pathlib import Path
 
 from shared.cli import UserError, run_script
@@ -57,6 +56,7 @@ def export_charlm(model, path: Path) -> None:
     from charlm.exported import SETTINGS_FILE, VOCABULARY_FILE
     from charlm.signatures import charlm_signatures, check_export
     from shared.export import export_saved_model
+    from shared.text import tokens_text
 
     export_saved_model(
         path,
@@ -64,17 +64,10 @@ def export_charlm(model, path: Path) -> None:
         [variable.value for variable in model.weights],
         files={
             SETTINGS_FILE: json.dumps(model.settings, indent=2) + "\n",
-            VOCABULARY_FILE: _vocabulary_text(model.vocabulary),
+            VOCABULARY_FILE: tokens_text(model.vocabulary.tokens),
         },
         check=lambda folder: check_export(folder, model),
     )
-
-
-def _vocabulary_text(vocabulary) -> str:
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "vocabulary.json"
-        vocabulary.save(file)
-        return file.read_text(encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import tensorflow as tf
 from charlm.generate import generate
 from charlm.graph_text import GraphText, as_utf8
 from shared.decoding import sample_stream
-from shared.export import ExportError, call_alone
+from shared.export import ExportError, call_alone, concrete_function
 
 WINDOW = 512  # tokens that are read at once: texts of any length need no more memory for it
 TOLERANCE = 1e-4  # by which a number may differ in the check
@@ -68,16 +68,10 @@ def charlm_signatures(model) -> dict:
         "serving_default": write,
         "generate": write,
         "score": _score_signature(model),
-        "initial_state": _concrete(initial_state, batch_size=((), tf.int32)),
-        "step": _concrete(step, tokens=((None,), tf.int32), **specs),
-        "read": _concrete(read, tokens=((None, None), tf.int32), **specs),
+        "initial_state": concrete_function(initial_state, batch_size=((), tf.int32)),
+        "step": concrete_function(step, tokens=((None,), tf.int32), **specs),
+        "read": concrete_function(read, tokens=((None, None), tf.int32), **specs),
     }
-
-
-def _concrete(function, **specs):
-    """The function for arguments of these names, shapes and dtypes."""
-    specs = {name: tf.TensorSpec(*spec, name=name) for name, spec in specs.items()}
-    return tf.function(function, autograph=False).get_concrete_function(**specs)
 
 
 def state_names(states) -> list[str]:
@@ -105,7 +99,7 @@ def _generate_signature(model):
         last = tf.gather(tokens, lengths - 1, batch_dims=1)
         return {"texts": _write(model, text, last, states, count, options)}
 
-    return _concrete(
+    return concrete_function(
         generate,
         prompts=((None,), tf.string),
         count=((), tf.int32),
@@ -125,7 +119,7 @@ def _score_signature(model):
         nats = _nats(model, tf.concat([start, tokens[:, :-1]], axis=1), tokens, lengths)
         return {"nats": nats / tf.cast(tf.maximum(characters, 1), tf.float32), "characters": characters}
 
-    return _concrete(score, texts=((None,), tf.string))
+    return concrete_function(score, texts=((None,), tf.string))
 
 
 def _check(count, temperature, top_p, **_):

@@ -5,12 +5,12 @@ With no arguments, it learns from Shakespeare's plays; `--data hello` is the lec
 
 import argparse
 import dataclasses
-import re
 from pathlib import Path
 
 from charlm.config import CharLMConfig, recipe
 from shared.cli import add_config_arguments, config_from_arguments, run_script
 from shared.quiet import import_tensorflow_quietly
+from shared.runs import RunFolder, run_name
 
 
 def parse_arguments(argv=None) -> tuple[argparse.Namespace, CharLMConfig]:
@@ -32,17 +32,11 @@ def parse_arguments(argv=None) -> tuple[argparse.Namespace, CharLMConfig]:
     )
     arguments = parser.parse_args(argv)
     data = tuple(getattr(arguments, "data", ("shakespeare",)))
-    arguments.out = arguments.out or Path("runs") / _name_of(data[0])
+    arguments.out = arguments.out or Path("runs") / (
+        "standard-input" if data[0] == "-" else run_name(data[0])
+    )
     base = _started_with(arguments.out) if arguments.resume else _recipe(data)
     return arguments, config_from_arguments(CharLMConfig, arguments, base=base)
-
-
-def _name_of(data: str) -> str:
-    """What to call a run on a source: the file or folder without suffix, or the source's own name."""
-    if data == "-":
-        return "standard-input"
-    path = Path(data)
-    return path.resolve().stem if path.exists() else re.sub(r"[^\w.-]+", "-", data)
 
 
 def _recipe(data: tuple[str, ...]) -> CharLMConfig:
@@ -51,8 +45,6 @@ def _recipe(data: tuple[str, ...]) -> CharLMConfig:
 
 
 def _started_with(path: Path) -> CharLMConfig:
-    from shared.runs import RunFolder
-
     return CharLMConfig.from_run(RunFolder.open(path, "charlm"))
 
 
@@ -60,7 +52,6 @@ def main(argv=None) -> int:
     arguments, config = parse_arguments(argv)
     import_tensorflow_quietly()
     from charlm.training import train_charlm
-    from shared.runs import RunFolder
 
     run = RunFolder.create(arguments.out, dataclasses.asdict(config), "charlm", resume=arguments.resume)
     result = train_charlm(config, run, resume=arguments.resume, cache_dir=arguments.cache)

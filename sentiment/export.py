@@ -6,7 +6,6 @@ The SavedModel takes texts and returns labels and probabilities. It needs Tensor
 import argparse
 import json
 import os
-import tempfile
 from pathlib import Path
 
 from shared.cli import UserError, run_script
@@ -55,7 +54,7 @@ def export_sentiment(model, path: Path) -> None:
     from sentiment.exported import SETTINGS_FILE, VOCABULARY_FILE
     from sentiment.signatures import check_export, sentiment_signatures
     from shared.export import export_saved_model
-    from shared.text import checksum
+    from shared.text import checksum, tokens_text
 
     about = {
         "labels": list(model.labels),
@@ -70,17 +69,10 @@ def export_sentiment(model, path: Path) -> None:
         held,
         files={
             SETTINGS_FILE: json.dumps(about, indent=2, ensure_ascii=False) + "\n",
-            VOCABULARY_FILE: _vocabulary_text(model.vocabulary),
+            VOCABULARY_FILE: tokens_text(model.vocabulary.tokens),
         },
         check=lambda folder: check_export(folder, model),
     )
-
-
-def _vocabulary_text(vocabulary) -> str:
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "vocabulary.json"
-        vocabulary.save(file)
-        return file.read_text(encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from sentiment.config import SentimentConfig
+from sentiment.config import POOLINGS, SentimentConfig
 from sentiment.labels import load_labels
 from sentiment.words import split_words
 from shared.layers import AttentionPooling, RecurrentStack, masked_max, masked_mean
@@ -295,7 +295,9 @@ def encode_words(vocabulary: Vocabulary, words: Sequence[str]) -> np.ndarray:
 def _check(labels, pooling, window):
     if len(labels) < 2 or len(set(labels)) < len(labels):
         raise ValueError(f"The labels are {list(labels)}. Expected at least two, all different.")
-    if pooling not in ("concat", "last", "mean", "max", "attention"):
-        raise ValueError(f"Unknown pooling {pooling!r}. Expected concat, last, mean, max or attention.")
+    if pooling not in POOLINGS:
+        raise ValueError(
+            f"Unknown pooling {pooling!r}. Expected {', '.join(POOLINGS[:-1])} or {POOLINGS[-1]}."
+        )
     if window < 1:
         raise ValueError(f"window is {window}. Expected at least one step.")

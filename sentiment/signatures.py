@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from sentiment.graph_words import GraphWords, encode_texts
 from sentiment.reading import pad, softmax
-from shared.export import ExportError, call_alone
+from shared.export import ExportError, call_alone, concrete_function
 
 TOLERANCE = 1e-4  # by which a number may differ in the check
 
@@ -71,17 +71,11 @@ def sentiment_signatures(model) -> tuple[dict, list]:
     texts = {"texts": ((None,), tf.string)}
     tokens = {"tokens": ((None, None), tf.int32), "mask": ((None, None), tf.bool)}
     functions = {
-        "serving_default": _concrete(serving_default, **texts),
-        "encode": _concrete(encode, **texts),
-        "read": _concrete(read, **tokens),
+        "serving_default": concrete_function(serving_default, **texts),
+        "encode": concrete_function(encode, **texts),
+        "read": concrete_function(read, **tokens),
     }
     return functions, [*(weight.value for weight in model.weights), words.table]
-
-
-def _concrete(function, **specs):
-    """The function for arguments of these names, shapes and dtypes."""
-    specs = {name: tf.TensorSpec(*spec, name=name) for name, spec in specs.items()}
-    return tf.function(function, autograph=False).get_concrete_function(**specs)
 
 
 def check_export(folder: Path, model) -> None:

@@ -5,12 +5,12 @@ With no arguments, it learns from the labelled reviews of IMDB.
 
 import argparse
 import dataclasses
-import re
 from pathlib import Path
 
 from sentiment.config import LANGUAGE_FOLDER, SentimentConfig
 from shared.cli import UserError, add_config_arguments, config_from_arguments, run_script
 from shared.quiet import import_tensorflow_quietly
+from shared.runs import RunFolder, run_name
 
 
 def parse_arguments(argv=None) -> tuple[argparse.Namespace, SentimentConfig]:
@@ -28,20 +28,12 @@ def parse_arguments(argv=None) -> tuple[argparse.Namespace, SentimentConfig]:
     )
     arguments = parser.parse_args(argv)
     data = tuple(getattr(arguments, "data", SentimentConfig.data))
-    arguments.out = arguments.out or Path("runs") / _name_of(data[0])
+    arguments.out = arguments.out or Path("runs") / run_name(data[0])
     base = _started_with(arguments.out) if arguments.resume else SentimentConfig()
     return arguments, config_from_arguments(SentimentConfig, arguments, base=base)
 
 
-def _name_of(data: str) -> str:
-    """What to call a run on a source: the file or folder without suffix, or the source's own name."""
-    path = Path(data)
-    return path.resolve().stem if path.exists() else re.sub(r"[^\w.-]+", "-", data)
-
-
 def _started_with(path: Path) -> SentimentConfig:
-    from shared.runs import RunFolder
-
     return SentimentConfig.from_run(RunFolder.open(path, "sentiment"))
 
 
@@ -49,7 +41,6 @@ def main(argv=None) -> int:
     arguments, config = parse_arguments(argv)
     import_tensorflow_quietly()
     from sentiment.training import train_sentiment
-    from shared.runs import RunFolder
 
     resume = arguments.resume
     if not resume and (arguments.out / LANGUAGE_FOLDER / "last.npz").exists():

@@ -1,6 +1,5 @@
 """One training run of a sentiment model: reviews, language model, loss and validation put together."""
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -97,7 +96,7 @@ def train_sentiment(config: SentimentConfig, run: RunFolder, *, resume: bool = F
 
 def split_all(texts: Sequence[str]) -> list[list[str]]:
     """The words of many texts, with a progress bar where standard error is a terminal."""
-    bar = tqdm(texts, desc="words", unit="text", leave=False, disable=not sys.stderr.isatty())
+    bar = tqdm(texts, desc="words", unit="text", leave=False, disable=None)
     return [split_words(text) for text in bar]
 
 
@@ -225,10 +224,8 @@ class Validation:
     def __call__(self, epoch: int) -> dict[str, float]:
         model = self._model
         model.normalize_by(self._sample)
-        hidden = not sys.stderr.isatty()
-        with tqdm(
-            total=len(self._sequences), desc="validation", unit="review", leave=False, disable=hidden
-        ) as bar:
+        count = len(self._sequences)
+        with tqdm(total=count, desc="validation", unit="review", leave=False, disable=None) as bar:
             logits = model.logits(self._sequences, bar.update)
         model.temperature = fit_temperature(logits, self._targets)
         measured = measure(softmax(logits / model.temperature), self._targets)

@@ -86,6 +86,17 @@ def export_saved_model(
         ) from error
 
 
+def concrete_function(function: Callable, **specs: tuple) -> tf.types.experimental.ConcreteFunction:
+    """A function of tensors as a signature: `concrete_function(f, texts=((None,), tf.string))`.
+
+    Args:
+        function: takes the arguments by name.
+        specs: shape and dtype of each argument.
+    """
+    specs = {name: tf.TensorSpec(*spec, name=name) for name, spec in specs.items()}
+    return tf.function(function, autograph=False).get_concrete_function(**specs)
+
+
 def _write(folder, signatures, variables, files):
     module = tf.Module()
     module.held = list(variables)

@@ -18,6 +18,7 @@ import contextlib
 import csv
 import json
 import os
+import re
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -71,6 +72,18 @@ def write_atomic(path: str | os.PathLike, writer: Callable[[Path], object]) -> N
             temporary.unlink(missing_ok=True)
     with contextlib.suppress(OSError):  # not every system can flush a folder
         _flush_to_disk(path.parent)
+
+
+def run_name(source: str) -> str:
+    """What to call a run on a source of data: the file or folder without suffix, or the source's own name.
+
+    Example:
+
+    >>> run_name("tfds:imdb_reviews")
+    'tfds-imdb_reviews'
+    """
+    path = Path(source)
+    return path.resolve().stem if path.exists() else re.sub(r"[^\w.-]+", "-", source)
 
 
 class RunFolder:

@@ -203,14 +203,19 @@ def save_tokens(path: str | Path, tokens: Sequence[str]) -> None:
     Raises:
         RunError: if the file cannot be written.
     """
+    text = tokens_text(tokens)
+    write_atomic(path, lambda file: file.write_text(text, encoding="utf-8", newline="\n"))
+
+
+def tokens_text(tokens: Sequence[str]) -> str:
+    """What `save_tokens` writes of these tokens."""
     document = {
         "format": FORMAT,
         "version": FORMAT_VERSION,
         "checksum": checksum(tokens),
         "tokens": list(tokens),
     }
-    text = json.dumps(document, ensure_ascii=False, indent=0) + "\n"
-    write_atomic(path, lambda file: file.write_text(text, encoding="utf-8", newline="\n"))
+    return json.dumps(document, ensure_ascii=False, indent=0) + "\n"
 
 
 def load_tokens(path: str | Path) -> list[str]:

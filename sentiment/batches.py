@@ -18,7 +18,7 @@ class ReviewBatches:
 
     Args:
         sequences: the ids of each review, `(tokens,)` int32.
-        labels: `(reviews,)` the index of each label.
+        targets: `(reviews, labels)` the probability of each label.
         batch_size: reviews in a batch; all of them where there are fewer.
         window: steps in which the model reads: past it, batches are padded to a multiple of it.
         seed: decides the order.
@@ -26,15 +26,15 @@ class ReviewBatches:
     Example:
 
     >>> reviews = [np.arange(size) for size in (3, 9, 4, 8)]
-    >>> batches = ReviewBatches(reviews, [0, 1, 0, 1], batch_size=2, window=64, seed=1)
+    >>> batches = ReviewBatches(reviews, np.eye(2)[[0, 1, 0, 1]], batch_size=2, window=64, seed=1)
     >>> [sorted(batch["mask"].sum(axis=1).tolist()) for batch in batches(epoch=1)]
     [[3, 4], [8, 9]]
     """
 
     def __init__(
-        self, sequences: Sequence[np.ndarray], labels: Sequence[int], batch_size: int, window: int, seed: int
+        self, sequences: Sequence[np.ndarray], targets: np.ndarray, batch_size: int, window: int, seed: int
     ):
-        self._sequences, self._labels = sequences, np.asarray(labels, np.int32)
+        self._sequences, self._targets = sequences, np.asarray(targets, np.float32)
         self._window, self._seed = window, seed
         self.batch_size = min(batch_size, len(sequences))
         self.steps_per_epoch = len(sequences) // self.batch_size
@@ -43,8 +43,8 @@ class ReviewBatches:
         """The batches of an epoch, counted from 1.
 
         Yields:
-            `tokens` `(batch_size, time)` int32, `mask` `(batch_size, time)` bool, `labels` `(batch_size,)`
-            int32.
+            `tokens` `(batch_size, time)` int32, `mask` `(batch_size, time)` bool, `targets`
+            `(batch_size, labels)` float32.
         """
         rng = np.random.default_rng((self._seed, epoch))
         order = rng.permutation(len(self._sequences))[: self.steps_per_epoch * self.batch_size]
@@ -58,7 +58,7 @@ class ReviewBatches:
     def _batch(self, places):
         sequences = [self._sequences[place] for place in places]
         tokens, mask = pad(sequences, padded_length(max(map(len, sequences)), self._window))
-        return {"tokens": tokens, "mask": mask, "labels": self._labels[places]}
+        return {"tokens": tokens, "mask": mask, "targets": self._targets[places]}
 
 
 def padded_length(length: int, window: int) -> int:

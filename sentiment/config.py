@@ -92,6 +92,10 @@ class SentimentConfig(RunConfig):
     pretrain_learning_rate: float = option(0.01, "highest rate of the language model, for Muon")
     pretrain_dropout: float = option(0.1, "rate on the outputs of the language model's layers")
     samples: int = option(1024, "words against which the language model learns to tell the right one")
+    unlabelled: tuple[str, ...] = option((), "texts that --teachers label, to be learned from as well")
+    teachers: tuple[str, ...] = option(
+        (), "presets, runs, exported models or nb-svm; their mean probabilities label --unlabelled"
+    )
     layer_rate_decay: float = option(
         1.0, "rate of each pretrained layer in units of the one above it; the embedding is the lowest"
     )
@@ -104,7 +108,7 @@ class SentimentConfig(RunConfig):
     seed: int = option(1, "seed of weights, dropout and the order of the data")
 
     def __post_init__(self):
-        for name in ("data", "pretrain"):  # lists, as JSON gives them back
+        for name in ("data", "pretrain", "unlabelled", "teachers"):  # lists, as JSON gives them back
             object.__setattr__(self, name, tuple(getattr(self, name)))
         for name, least in _LEAST.items():
             value = getattr(self, name)
@@ -121,6 +125,8 @@ class SentimentConfig(RunConfig):
         self._require("validation_fraction", 0.0 < self.validation_fraction < 1.0, "lie in (0, 1)")
         for name, names in (("cell", CELL_NAMES), ("pooling", POOLINGS), ("precision", PRECISIONS)):
             self._require(name, getattr(self, name) in names, f"be one of {', '.join(names)}")
+        if bool(self.unlabelled) != bool(self.teachers):
+            raise ValueError("--unlabelled and --teachers need each other: give both or neither")
         if self.pretrain and self.language_model:
             raise ValueError(
                 "--pretrain trains a language model and --language-model names one: give one of them"

@@ -20,6 +20,7 @@ from sentiment.model import SentimentClassifier, encode_words
 from sentiment.optimizer import make_optimizer
 from sentiment.pretraining import language_run, load_language_model, train_language_model
 from sentiment.reading import softmax
+from sentiment.teaching import load_taught, save_taught, teach
 from sentiment.words import split_words
 from shared.cli import UserError
 from shared.pace import cosine
@@ -30,7 +31,7 @@ from shared.text import Vocabulary
 from shared.training import TrainResult, train
 
 NORMALIZED_BY = 1024  # training reviews
-REVIEWS = Size("reviews", lambda batch: len(batch["labels"]))
+REVIEWS = Size("reviews", lambda batch: len(batch["targets"]))
 
 
 def train_sentiment(config: SentimentConfig, run: RunFolder, *, resume: bool = False) -> TrainResult:
@@ -55,25 +56,27 @@ def train_sentiment(config: SentimentConfig, run: RunFolder, *, resume: bool = F
         split: split_all([review.text for review in data.split(split)]) for split in ("train", "validation")
     }
     language_model = _language_model(config, run, data, words, resume)
-    # From here on, the random numbers are the same, whether the language model was trained now or earlier.
-    keras.utils.set_random_seed(config.seed)
     resume = resume and run.last_checkpoint.exists()
-    vocabulary = _vocabulary(config, run, words["train"], language_model, resume)
     labels = _labels(run, data, resume)
+    taught, soft = _taught(config, run, data, words, labels, resume)
+    # From here on, random numbers are the same, whether other models were trained or asked now or earlier.
+    keras.utils.set_random_seed(config.seed)
+    vocabulary = _vocabulary(config, run, words["train"], language_model, resume)
     policy = choose_policy(config.precision)
     model = SentimentClassifier.from_settings(config, vocabulary, labels, dtype=policy)
     if language_model is not None:
         language_model.start(model)
     sequences = {split: [encode_words(vocabulary, one) for one in words[split]] for split in words}
+    validated = _places(data.split("validation"), labels)
+    learned = np.eye(len(labels), dtype=np.float32)[_places(data.split("train"), labels)]
     batches = ReviewBatches(
-        sequences["train"],
-        _targets(data.split("train"), labels),
+        [*sequences["train"], *(encode_words(vocabulary, one) for one in taught)],
+        np.concatenate([learned, soft]),
         config.batch_size,
         config.window,
         config.seed,
     )
     steps = config.epochs * batches.steps_per_epoch
-    targets = _targets(data.split("validation"), labels)
     return train(
         model,
         make_optimizer(config, steps, pretrained=language_model is not None),
@@ -83,7 +86,7 @@ def train_sentiment(config: SentimentConfig, run: RunFolder, *, resume: bool = F
         schedule=cosine(config.learning_rate, config.warmup),
         steps_per_epoch=batches.steps_per_epoch,
         run=run,
-        evaluate=Validation(model, sequences["train"], sequences["validation"], targets),
+        evaluate=Validation(model, sequences["train"], sequences["validation"], validated),
         monitor="val_log_loss",
         mode="min",
         patience=config.patience,
@@ -122,10 +125,37 @@ def _language_texts(config, data, words) -> list[tuple[str, ...]]:
     """The words of each text that the language model learns from, once; none of validation or test."""
     unlabelled = split_all(load_texts(config.pretrain, text_column=config.text_column))
     texts = dict.fromkeys(map(tuple, [*words["train"], *unlabelled]))
-    held_out = [*words["validation"], *split_all([review.text for review in data.splits.get("test", ())])]
-    for one in held_out:
+    for one in _held_out(data, words):
         texts.pop(tuple(one), None)
     return list(texts)
+
+
+def _held_out(data, words) -> list[list[str]]:
+    """The words of each text of which nothing is to be learned."""
+    return [*words["validation"], *split_all([review.text for review in data.splits.get("test", ())])]
+
+
+def _taught(config, run, data, words, labels, resume) -> tuple[list[Sequence[str]], np.ndarray]:
+    """The words of each text that the teachers label, once, and its soft labels `(texts, labels)`."""
+    if not config.teachers:
+        return [], np.zeros((0, len(labels)), np.float32)
+    if resume:
+        texts, soft = load_taught(run)
+        return split_all(texts), soft
+    texts = load_texts(config.unlabelled, text_column=config.text_column)
+    found: dict[tuple[str, ...], str] = {}
+    for one, text in zip(split_all(texts), texts, strict=True):
+        found.setdefault(tuple(one), text)
+    for one in [*_held_out(data, words), *words["train"]]:
+        found.pop(tuple(one), None)
+    if not found:
+        raise UserError(
+            "--unlabelled has no text that the labelled ones have not: name other texts, or leave it away"
+        )
+    kept = list(found.values())
+    soft = teach(config.teachers, kept, data.split("train"), labels)
+    save_taught(run, kept, soft)
+    return list(found), soft
 
 
 def _vocabulary(config, run, train_words, language_model, resume) -> Vocabulary:
@@ -146,7 +176,7 @@ def _labels(run: RunFolder, data: ReviewData, resume: bool) -> tuple[str, ...]:
     return data.labels
 
 
-def _targets(reviews: Sequence[Review], labels: Sequence[str]) -> np.ndarray:
+def _places(reviews: Sequence[Review], labels: Sequence[str]) -> np.ndarray:
     places = {label: place for place, label in enumerate(labels)}
     for review in reviews:
         if review.label not in places:
@@ -188,8 +218,7 @@ class Loss:
 
     def _cross_entropy(self, model, embedded, batch):
         logits = model.classify(embedded, mask=batch["mask"], training=True)
-        count = logits.shape[-1]
-        targets = ops.one_hot(batch["labels"], count) * (1 - self._smoothing) + self._smoothing / count
+        targets = batch["targets"] * (1 - self._smoothing) + self._smoothing / logits.shape[-1]
         return ops.mean(ops.categorical_crossentropy(targets, logits, from_logits=True))
 
 

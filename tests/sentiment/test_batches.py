@@ -16,8 +16,14 @@ def some_reviews(count=COUNT, longest=50):
     return [np.full(length, 10 + place, np.int32) for place, length in enumerate(lengths)]
 
 
+def targets_of(count):
+    """Soft labels by which a review can be told, too."""
+    shares = np.arange(count, dtype=np.float32) / count
+    return np.stack([shares, 1 - shares], axis=1)
+
+
 def make(seed=1, count=COUNT, batch_size=BATCH, window=WINDOW):
-    return ReviewBatches(some_reviews(count), np.arange(count) % 7, batch_size, window, seed)
+    return ReviewBatches(some_reviews(count), targets_of(count), batch_size, window, seed)
 
 
 def places(batch):
@@ -34,14 +40,14 @@ def test_reviews_stay_whole_and_with_their_labels():
         assert {name: array.dtype for name, array in batch.items()} == {
             "tokens": np.int32,
             "mask": np.bool_,
-            "labels": np.int32,
+            "targets": np.float32,
         }
         assert batch["tokens"].shape == batch["mask"].shape
-        for place, tokens, mask, label in zip(places(batch), *batch.values(), strict=True):
+        for place, tokens, mask, target in zip(places(batch), *batch.values(), strict=True):
             np.testing.assert_array_equal(tokens[mask], reviews[place])
             assert np.all(tokens[~mask] == Vocabulary.PAD)
             assert not np.any(np.diff(mask.astype(int)) > 0)  # padding is on the right
-            assert label == place % 7
+            np.testing.assert_array_equal(target, targets_of(COUNT)[place])
 
 
 @pytest.mark.parametrize("epoch", [1, 2, 3])

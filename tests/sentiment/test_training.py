@@ -399,11 +399,12 @@ def test_labels_of_any_number(tmp_path, monkeypatch):
     seen = what_is_trained(monkeypatch, tmp_path / "run", table)
     assert seen["model"].labels == ("1", "2", "3", "4", "5")
     for batch in seen["batches"](1):
-        for tokens, label in zip(batch["tokens"], batch["labels"], strict=True):
+        for tokens, target in zip(batch["tokens"], batch["targets"], strict=True):
             number = next(
                 n for n in range(20) if seen["model"].encode(f"text {n}").tolist() == tokens[:4].tolist()
             )
-            assert seen["model"].labels[label] == str(number % 5 + 1)
+            assert seen["model"].labels[target.argmax()] == str(number % 5 + 1)
+            assert sorted(target.tolist()) == [0, 0, 0, 0, 1]
 
 
 # The parts
@@ -423,13 +424,14 @@ def a_batch():
     random = np.random.default_rng(4)
     mask = np.arange(7) < np.array([[7], [4], [2]])
     tokens = np.where(mask, random.integers(4, 11, (3, 7)), 0).astype("int32")
-    return {"tokens": tokens, "mask": mask, "labels": np.array([2, 0, 1], "int32")}
+    targets = np.array([[0.1, 0, 0.9], [1, 0, 0], [0.2, 0.5, 0.3]], "float32")
+    return {"tokens": tokens, "mask": mask, "targets": targets}
 
 
-def cross_entropies(logits, labels, smoothing=0.0):
+def cross_entropies(logits, targets, smoothing=0.0):
     """Of each review, in NumPy."""
     logits = np.asarray(logits, "float64")
-    targets = np.eye(logits.shape[1])[labels] * (1 - smoothing) + smoothing / logits.shape[1]
+    targets = targets * (1 - smoothing) + smoothing / logits.shape[1]
     return np.log(np.exp(logits).sum(axis=1)) - (targets * logits).sum(axis=1)
 
 
@@ -438,7 +440,7 @@ def test_the_loss_is_the_mean_cross_entropy(smoothing):
     model, batch = a_model(), a_batch()
     loss = Loss(dataclasses.replace(TINY, label_smoothing=smoothing))(model, batch)
     logits = model(batch["tokens"], mask=batch["mask"], training=True)  # nothing is dropped
-    expected = cross_entropies(logits, batch["labels"], smoothing)
+    expected = cross_entropies(logits, batch["targets"], smoothing)
     assert float(loss) == pytest.approx(expected.mean(), rel=1e-5)
 
 
@@ -448,7 +450,7 @@ def adversary(model, batch, length):
     with tf.GradientTape() as tape:
         tape.watch(embedded)
         logits = model.classify(embedded, mask=batch["mask"], training=True)
-        losses = keras.ops.sparse_categorical_crossentropy(batch["labels"], logits, from_logits=True)
+        losses = keras.ops.categorical_crossentropy(batch["targets"], logits, from_logits=True)
     gradient = tape.gradient(losses, embedded).numpy()
     return embedded, length * gradient / np.sqrt((gradient**2).sum(axis=(1, 2), keepdims=True))
 
@@ -469,7 +471,7 @@ def test_the_adversary_changes_each_review_by_a_length_in_the_steepest_direction
     np.testing.assert_allclose(found, change, rtol=1e-2, atol=1e-3 * length)
     assert not np.any(found[~batch["mask"]])
     before, after = (
-        cross_entropies(classify(words, mask=batch["mask"], training=True), batch["labels"])
+        cross_entropies(classify(words, mask=batch["mask"], training=True), batch["targets"])
         for words in (plain, disguised)
     )
     assert after.mean() > before.mean()
@@ -483,8 +485,8 @@ def test_the_gradient_with_an_adversary_is_that_of_both_losses():
     with tf.GradientTape() as tape:
         embedded = model.embed(batch["tokens"])
         losses = [
-            keras.ops.sparse_categorical_crossentropy(
-                batch["labels"], model.classify(words, mask=batch["mask"], training=True), from_logits=True
+            keras.ops.categorical_crossentropy(
+                batch["targets"], model.classify(words, mask=batch["mask"], training=True), from_logits=True
             )
             for words in (embedded, embedded + tf.constant(change))
         ]
@@ -519,10 +521,10 @@ def test_validation_fits_what_is_not_trained_and_measures_what_that_gives(monkey
     logits = np.concatenate([model(ids[None]) for ids in sequences]).astype("float64")
     temperature = fit_temperature(logits, targets)
     assert metrics["temperature"] == model.temperature == pytest.approx(temperature, rel=1e-3)
-    expected = cross_entropies(logits / temperature, targets).mean()
+    expected = cross_entropies(logits / temperature, np.eye(3)[targets]).mean()
     assert metrics["val_log_loss"] == pytest.approx(expected, rel=1e-3)
     assert metrics["val_accuracy"] == np.mean(logits.argmax(axis=1) == targets)
-    assert metrics["val_log_loss"] <= cross_entropies(logits, targets).mean() + 1e-6
+    assert metrics["val_log_loss"] <= cross_entropies(logits, np.eye(3)[targets]).mean() + 1e-6
     again = Validation(model, train, sequences, targets)(epoch=2)
     assert again == metrics  # what was fitted before does not count
 

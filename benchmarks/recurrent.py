@@ -9,7 +9,7 @@ where it is installed.
 """
 
 import argparse
-import contextlib
+import importlib.util
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -80,42 +80,60 @@ def _race(sides: dict[str, Callable[[], object]], size: Size, rounds: int) -> No
 
 
 def _sides(cell: str, size: Size, training: bool) -> Iterator[tuple[str, Callable[[], object]]]:
-    inputs = np.random.default_rng(0).normal(size=(size.batch, size.time, size.units)).astype("float32")
-    for policy in POLICIES:
-        yield f"keras {policy}", _keras_side(cell, size, policy, inputs, training, jit=False)
-    yield "keras float32, XLA", _keras_side(cell, size, "float32", inputs, training, jit=True)
-    for policy in POLICIES:
-        yield f"ours {policy}", _our_side(cell, size, policy, inputs, training)
-    with contextlib.suppress(ImportError):
-        import torch
-
-        for dtype in (torch.float32, torch.bfloat16):
-            yield (
-                f"torch {str(dtype).removeprefix('torch.')}",
-                _torch_side(cell, size, dtype, inputs, training),
-            )
+    inputs = make_inputs(size)
+    names = [f"keras {policy}" for policy in POLICIES]
+    names += ["keras float32, XLA", "keras float32, unrolled", "keras mixed_bfloat16, unrolled"]
+    names += [f"ours {policy}" for policy in POLICIES]
+    if importlib.util.find_spec("torch"):
+        names += ["torch float32", "torch bfloat16"]
+    for name in names:
+        yield name, make_side(name, cell, size, inputs, training)
 
 
-def _keras_side(cell, size, policy, inputs, training, jit):
+def make_inputs(size: Size) -> np.ndarray:
+    """Random inputs `(batch, time, units)` float32."""
+    return np.random.default_rng(0).normal(size=(size.batch, size.time, size.units)).astype("float32")
+
+
+def make_side(name: str, cell: str, size: Size, inputs: np.ndarray, training: bool) -> Callable[[], object]:
+    """A function that carries out one step.
+
+    Args:
+        name: who computes, in what numbers, and how: `"keras float32, XLA"`.
+        cell: `"lstm"` or `"gru"`.
+        size: units and depth count.
+        inputs: `(batch, time, units)` float32.
+        training: whether gradients are computed, too.
+    """
+    who, numbers = name.split(",")[0].split(" ")
+    if who == "torch":
+        return _torch_side(cell, size, numbers, inputs, training)
+    make = {"keras": _keras_layers, "ours": _our_stack}[who]
+    call, layer = make(cell, size, numbers, unroll="unrolled" in name)
+    return _step(call, layer, inputs, training, jit="XLA" in name)
+
+
+def _keras_layers(cell, size, policy, unroll):
     import keras
 
     layer = {"lstm": keras.layers.LSTM, "gru": keras.layers.GRU}[cell]
-    layers = [layer(size.units, return_sequences=True, dtype=policy) for _ in range(size.depth)]
-    return _step(keras.Sequential(layers), inputs, training, jit)
+    options = {"return_sequences": True, "unroll": unroll, "dtype": policy}
+    layers = keras.Sequential([layer(size.units, **options) for _ in range(size.depth)])
+    return layers, layers
 
 
-def _our_side(cell, size, policy, inputs, training):
+def _our_stack(cell, size, policy, unroll):
     from shared.layers import RecurrentStack
 
     stack = RecurrentStack(size.units, cell=cell, depth=size.depth, dtype=policy)
-    return _step(lambda batch, training: stack(batch, training=training)[0], inputs, training, False, stack)
+    return lambda batch, training: stack(batch, training=training)[0], stack
 
 
-def _step(call, inputs, training, jit, layer=None):
+def _step(call, layer, inputs, training, jit):
     import tensorflow as tf
 
-    call(inputs[:, :2], training=training)  # makes the weights
-    weights = [weight.value for weight in (layer or call).trainable_variables]
+    call(inputs, training=training)  # makes the weights
+    weights = [weight.value for weight in layer.trainable_variables]
 
     @tf.function(autograph=False, jit_compile=jit)
     def step(batch):
@@ -129,7 +147,7 @@ def _step(call, inputs, training, jit, layer=None):
     return lambda: tf.nest.map_structure(lambda tensor: tensor[..., :1].numpy(), step(batch))
 
 
-def _torch_side(cell, size, dtype, inputs, training):
+def _torch_side(cell, size, numbers, inputs, training):
     import torch
 
     network = {"lstm": torch.nn.LSTM, "gru": torch.nn.GRU}[cell](
@@ -138,7 +156,7 @@ def _torch_side(cell, size, dtype, inputs, training):
     batch = torch.from_numpy(inputs)
 
     def step():
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=dtype == torch.bfloat16):
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=numbers == "bfloat16"):
             if not training:
                 with torch.no_grad():
                     return network(batch)[0]

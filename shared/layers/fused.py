@@ -121,7 +121,12 @@ def run_sequence(
 
 
 def _in_halves(batch: int | None) -> bool:
-    return batch is not None and batch % 2 == 0 and batch // 2 >= SMALLEST_HALF and (os.cpu_count() or 1) > 1
+    return batch is not None and batch % 2 == 0 and batch // 2 >= SMALLEST_HALF and cores() > 1
+
+
+def cores() -> int:
+    """The cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _run_rows(cell, inputs, states, weights, mask, training):

@@ -50,7 +50,7 @@ CASES = {
 @pytest.fixture(autouse=True)
 def two_cores(monkeypatch):
     """A batch is cut on every machine that runs these tests, and none of them has a GPU."""
-    monkeypatch.setattr(fused.os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(fused, "cores", lambda: 2)
     monkeypatch.setattr(fused, "gpu_is_visible", lambda: False)
 
 
@@ -311,7 +311,7 @@ def test_without_training_a_gradient_can_be_had_all_the_same(kind):
     ],
 )
 def test_large_batches_are_cut_in_two_loops(monkeypatch, batch, training, cores, loops):
-    monkeypatch.setattr(fused.os, "cpu_count", lambda: cores)
+    monkeypatch.setattr(fused, "cores", lambda: cores)
     layer, _ = make_both("simple")
     run = tf.function(lambda inputs: layer(inputs, training=training)[0], autograph=False)
     graph = run.get_concrete_function(tf.TensorSpec((batch, TIME, FEATURES))).graph

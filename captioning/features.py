@@ -114,7 +114,7 @@ def _extract(cache: "_Cache", encoder: Encoder, batch_size: int, flip: bool) -> 
 def _encode_function(encoder: Encoder):
     size = encoder.image_size
 
-    @tf.function(input_signature=[tf.TensorSpec((None, size, size, 3), "uint8")])
+    @tf.function(input_signature=[tf.TensorSpec((None, size, size, 3), "uint8")], autograph=False)
     def encode(images):
         # Clipped to float16, which NumPy makes of it: TensorFlow's conversion logs an error on some machines.
         return ops.clip(encoder(images, training=False), -LARGEST_FLOAT16, LARGEST_FLOAT16)

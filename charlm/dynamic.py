@@ -182,7 +182,7 @@ class _Learner:
         return nats, gradients, states
 
 
-@tf.function(jit_compile=True)  # one pass over the weights
+@tf.function(jit_compile=True, autograph=False)  # one pass over the weights
 def _move(weights, gradients, rules):
     return [
         weight + rule.pull * (rule.trained - weight) - rule.speed * gradient

@@ -47,7 +47,8 @@ class TrainStep:
         self.average = WeightAverage(self._trained, average) if average else None
         self._initial_carry = initial_carry
         self._carry = None if initial_carry is None else tf.nest.map_structure(_carry_variable, initial_carry)
-        self._graph = tf.function(self._run, jit_compile=False)
+        # Without AutoGraph, which reads the source files again, and they may change while a run goes on.
+        self._graph = tf.function(self._run, jit_compile=False, autograph=False)
         self._traced: dict[Any, Callable[..., Any]] = {}
 
     def __call__(self, batch: Any) -> tuple[float, float]:

@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import importlib
 import os
 import signal
 from types import SimpleNamespace
@@ -19,6 +20,7 @@ from shared.losses import sequence_cross_entropy
 from shared.pace import cosine
 from shared.reporting import Size
 from shared.runs import RunError, RunFolder
+from shared.train_step import TrainStep
 from shared.training import TrainingError, WeightAverage, train, warmup_cosine
 
 STEPS, EPOCHS, BATCH, TIME, VOCABULARY = 5, 3, 4, 7, 11
@@ -717,3 +719,15 @@ def test_checkpoint_keeps_variables_of_one_path_apart_and_bfloat16_exact(tmp_pat
 
 def test_public_names():
     assert set(training.__all__) <= set(dir(training))
+
+
+def test_a_run_goes_on_though_its_source_is_changed(tmp_path, monkeypatch):
+    source = tmp_path / "losses_of_this_test.py"
+    source.write_text("def compute(model, batch):\n    return (model(batch) ** 2)[0, 0]\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    compute = importlib.import_module(source.stem).compute
+    source.write_text("def other(model, batch, more):\n    return more\n")
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1, use_bias=False)])
+    model.set_weights([np.array([[3.0]])])
+    step = TrainStep(model, keras.optimizers.SGD(0.0), compute)
+    assert step(np.array([[2.0]], np.float32))[0] == 36.0

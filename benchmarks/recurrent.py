@@ -23,6 +23,7 @@ from shared.quiet import import_tensorflow_quietly
 
 SIZES = ("128,2,50,50", "256,1,100,64", "512,1,100,64", "512,2,256,64", "1024,1,128,128")
 POLICIES = ("float32", "mixed_bfloat16")
+KINDS = ("training", "inference")
 
 
 class Size(NamedTuple):
@@ -40,6 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--cell", nargs="+", choices=("lstm", "gru"), default=["lstm", "gru"])
     parser.add_argument("--size", nargs="+", type=_size, default=[_size(size) for size in SIZES])
+    parser.add_argument("--kind", nargs="+", choices=KINDS, default=list(KINDS))
     parser.add_argument("--rounds", type=whole_number, default=7, help="turns a side (default: %(default)s)")
     arguments = parser.parse_args(argv)
     print(describe_machine())
@@ -49,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     tf.get_logger().setLevel("ERROR")  # it warns of many graphs, which are the point here
     for cell in arguments.cell:
         for size in arguments.size:
-            for kind in ("training", "inference"):
+            for kind in arguments.kind:
                 print(f"\n{cell}, {', '.join(f'{n} {v}' for n, v in size._asdict().items())}: {kind}")
                 _race(dict(_sides(cell, size, kind == "training")), size, arguments.rounds)
     return 0

@@ -5,8 +5,8 @@ then adds up the gradient of every weight step by step. Here
 
 - the inputs of all steps are multiplied at once, before the loop;
 - the loop holds one matrix product and one compiled function, the cell's equations element by element;
-- its gradient runs the loop backwards, recomputes the cell from the two products that were kept, and leaves
-  each weight's gradient to one product over all steps;
+- its gradient runs the loop backwards, recomputes the cell from its products, of which only the sum is kept
+  where no more is needed, and leaves each weight's gradient to one product over all steps;
 - a batch is cut in two where it is large enough: while one half multiplies matrices, the cell of the other
   has the second core.
 
@@ -154,39 +154,48 @@ def _wide(dtype):
 
 
 def _advance(cell, x, m, bias, states, valid):
-    """One step: the cell in wide numbers, outputs in the dtype of the products."""
-    wide = _wide(x.dtype)
+    """One step: the cell in wide numbers, outputs in the dtype of the products.
+
+    Returns:
+        What the way back needs of the products, which is their sum where only that matters; and the states.
+    """
+    dtype, wide = x.dtype, _wide(x.dtype)
     before = [tf.cast(state, wide) for state in states]
-    after = cell.update(tf.cast(x, wide), tf.cast(m, wide) + tf.cast(bias, wide), before)
+    x, m = tf.cast(x, wide), tf.cast(m, wide) + tf.cast(bias, wide)
+    after = cell.update(x, m, before)
     if valid is not None:
         after = [tf.where(valid, new, old) for new, old in zip(after, before, strict=True)]
-    return [tf.cast(after[0], x.dtype), *after[1:]]
+    needed = x + m if cell.is_additive else m
+    return tf.cast(needed, dtype), [tf.cast(after[0], dtype), *after[1:]]
 
 
-def _retreat(cell, x, m, bias, states, valid, output_gradient, through_product, gradients):
+def _retreat(cell, products, states, valid, output_gradient, through_product, gradients):
     """One step backwards.
 
     Args:
-        x, m, bias, states, valid: what `_advance` was given.
+        products: the two products of the step, or their sum alone where only that matters.
+        states, valid: what `_advance` was given.
         output_gradient: gradient of the step's output by what reads the outputs.
         through_product: gradient of the output by the product of the next step.
         gradients: gradients of the new states, without those two.
 
     Returns:
-        Gradients of x and of m, and of the old states past the product.
+        Gradients of the products, and of the old states past the product.
     """
-    wide = _wide(x.dtype)
-    x, m, *states = (tf.cast(tensor, wide) for tensor in (x, m, *states))
+    dtype, wide = output_gradient.dtype, _wide(output_gradient.dtype)
+    products, states = ([tf.cast(tensor, wide) for tensor in some] for some in (products, states))
     with tf.GradientTape() as tape:
-        tape.watch((x, m, states))
-        after = cell.update(x, m + tf.cast(bias, wide), states)
+        tape.watch((products, states))
+        x, m = products if len(products) == 2 else (products[0], tf.zeros_like(products[0]))
+        after = cell.update(x, m, states)
         if valid is not None:
             after = [tf.where(valid, new, old) for new, old in zip(after, states, strict=True)]
     first = tf.cast(output_gradient, wide) + tf.cast(through_product, wide) + gradients[0]
     unread = tf.UnconnectedGradients.ZERO
-    found = tape.gradient(after, (x, m, states), [first, *gradients[1:]], unconnected_gradients=unread)
-    dx, dm, before = found
-    return tf.cast(dx, output_gradient.dtype), tf.cast(dm, output_gradient.dtype), before
+    found, before = tape.gradient(
+        after, (products, states), [first, *gradients[1:]], unconnected_gradients=unread
+    )
+    return [tf.cast(gradient, dtype) for gradient in found], before
 
 
 @functools.cache
@@ -209,7 +218,7 @@ def _without_gradient(cell, mask):
 
         def body(step, states, written):
             m = tf.matmul(states[0], recurrent_kernel)
-            states = _advance(cell, products[step], m, bias, states, _valid(mask, step))
+            _, states = _advance(cell, products[step], m, bias, states, _valid(mask, step))
             return step + 1, states, written.write(step, states[0])
 
         start = (tf.constant(0), list(states), written)
@@ -226,28 +235,50 @@ def _with_gradient(cell, mask):
 
     @tf.custom_gradient
     def run(products, recurrent_kernel, bias, *states):
-        kept = _Kept(products, mask)
+        steps = tf.shape(products)[0]
         advance = _in_step(_advance, cell)
 
         def body(step, states, arrays):
             m = tf.matmul(states[0], recurrent_kernel)
-            states = advance(products[step], m, bias, states, kept.valid(step))
-            return step + 1, states, kept.write(arrays, step, m, states)
+            needed, states = advance(products[step], m, bias, states, _valid(mask, step))
+            kept = zip(arrays, (needed, *states), strict=True)
+            return step + 1, states, [array.write(step, value) for array, value in kept]
 
-        start = (tf.constant(0), list(states), kept.arrays(states, products.shape[-1]))
+        arrays = [_array(steps, products[0]), *(_array(steps, state) for state in states)]
         _, final, arrays = tf.while_loop(
-            lambda step, *_: step < kept.steps, body, start, maximum_iterations=kept.steps
+            lambda step, *_: step < steps, body, (0, list(states), arrays), maximum_iterations=steps
         )
         outputs = arrays[1].stack()
 
-        def gradient(output_gradients, *state_gradients):
-            return _backwards(
-                cell, kept, arrays, recurrent_kernel, bias, states, outputs, output_gradients, state_gradients
+        def products_of(step):
+            needed = arrays[0].read(step)
+            # Where the sum was kept, nothing holds the products any longer.
+            return [needed] if cell.is_additive else [products[step], needed]
+
+        def states_before(step):
+            return tf.cond(
+                step > 0, lambda: [array.read(step - 1) for array in arrays[1:]], lambda: list(states)
             )
+
+        def gradient(output_gradients, *state_gradients):
+            retreat = _in_step(_retreat, cell)
+
+            def retreat_from(step, *gradients):
+                before, valid = states_before(step), _valid(mask, step)
+                return retreat(products_of(step), before, valid, output_gradients[step], *gradients)
+
+            count = 1 if cell.is_additive else 2
+            earlier = tf.concat([states[0][None], outputs[:-1]], axis=0)  # (time, batch, units)
+            return _backwards(retreat_from, count, earlier, recurrent_kernel, bias, state_gradients)
 
         return (outputs, *final[1:]), gradient
 
     return run
+
+
+def _array(steps, like):
+    """An empty array over time."""
+    return tf.TensorArray(like.dtype, steps, element_shape=like.shape, clear_after_read=False)
 
 
 def _valid(mask, step):
@@ -255,66 +286,39 @@ def _valid(mask, step):
     return None if mask is None else mask[:, step, None]
 
 
-class _Kept:
-    """What the loop forwards keeps for the loop backwards: arrays over time of products and states."""
+def _backwards(retreat_from, count, earlier, recurrent_kernel, bias, state_gradients):
+    """The loop backwards.
 
-    def __init__(self, products, mask):
-        self.products, self._mask = products, mask
-        self.steps = tf.shape(products)[0]
+    Args:
+        retreat_from: `retreat_from(step, through_product, gradients)`, one step as in `_retreat`.
+        count: of how many products each step has gradients.
+        earlier: the output before each step, `(time, batch, units)`.
+        recurrent_kernel, bias: of the product with the state.
+        state_gradients: of the final states but the output.
 
-    def valid(self, step):
-        return _valid(self._mask, step)
-
-    def arrays(self, states, gates):
-        """Empty arrays: of the products with the recurrent kernel, and of each state."""
-        shapes = [(states[0].shape[0], gates), *(state.shape for state in states)]
-        dtypes = [self.products.dtype, *(state.dtype for state in states)]
-        return [
-            tf.TensorArray(dtype, self.steps, element_shape=shape, clear_after_read=False)
-            for dtype, shape in zip(dtypes, shapes, strict=True)
-        ]
-
-    def write(self, arrays, step, m, states):
-        return [array.write(step, value) for array, value in zip(arrays, (m, *states), strict=True)]
-
-
-def _backwards(
-    cell, kept, arrays, recurrent_kernel, bias, initial, outputs, output_gradients, state_gradients
-):
-    """Gradients of what `run` was given: products, recurrent kernel, bias and initial states."""
-    retreat = _in_step(_retreat, cell)
-    dtype = output_gradients.dtype
+    Returns:
+        Gradients of products, recurrent kernel, bias and initial states.
+    """
+    steps, zero = tf.shape(earlier)[0], tf.zeros_like(earlier[0])
     transposed = tf.transpose(recurrent_kernel)
-    products_kept, *states_kept = arrays
-    count = 1 if cell.is_additive else 2
+    gates = tf.zeros_like(earlier[0, :, :1] * bias)  # of the form of a product
+
+    def body(step, through_product, gradients, arrays):
+        found, gradients = retreat_from(step, through_product, gradients)
+        arrays = [array.write(step, value) for array, value in zip(arrays, found, strict=True)]
+        return step - 1, tf.matmul(found[-1], transposed), gradients, arrays
+
     # Each its own array: outside of a graph, the same one in two places would be overwritten.
-    written = [kept.arrays([initial[0]], kept.products.shape[-1])[0] for _ in range(count)]
-
-    def before(step):
-        """The states that a step was given."""
-        return tf.cond(
-            step > 0, lambda: [array.read(step - 1) for array in states_kept], lambda: list(initial)
-        )
-
-    def body(step, through_product, gradients, written):
-        x, m = kept.products[step], products_kept.read(step)
-        dx, dm, gradients = retreat(
-            x, m, bias, before(step), kept.valid(step), output_gradients[step], through_product, gradients
-        )
-        written = [array.write(step, value) for array, value in zip(written, (dm, dx)[:count], strict=True)]
-        return step - 1, tf.matmul(dm, transposed), gradients, written
-
-    zero = tf.zeros_like(initial[0])
-    start = (kept.steps - 1, zero, [tf.cast(zero, _wide(dtype)), *state_gradients], written)
-    _, through_product, gradients, written = tf.while_loop(
-        lambda step, *_: step >= 0, body, start, maximum_iterations=kept.steps
+    arrays = [_array(steps, gates) for _ in range(count)]
+    start = (steps - 1, zero, [tf.cast(zero, _wide(zero.dtype)), *state_gradients], arrays)
+    _, through_product, gradients, arrays = tf.while_loop(
+        lambda step, *_: step >= 0, body, start, maximum_iterations=steps
     )
-    dm, dx = written[0].stack(), written[-1].stack()  # (time, batch, gates), the same for an additive cell
-    earlier = tf.concat([initial[0][None], outputs[:-1]], axis=0)  # (time, batch, units)
+    dx, dm = arrays[0].stack(), arrays[-1].stack()  # (time, batch, gates), the same if there is one
     flat = tf.reshape(dm, (-1, dm.shape[-1]))
     kernel_gradient = tf.matmul(tf.reshape(earlier, (-1, earlier.shape[-1])), flat, transpose_a=True)
     first = tf.cast(through_product, gradients[0].dtype) + gradients[0]
-    return dx, kernel_gradient, _sum_rows(flat, bias), tf.cast(first, dtype), *gradients[1:]
+    return dx, kernel_gradient, _sum_rows(flat, bias), tf.cast(first, zero.dtype), *gradients[1:]
 
 
 def _sum_rows(rows, like):

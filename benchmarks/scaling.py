@@ -126,11 +126,14 @@ def _plot(path: Path, tables: dict[str, dict[str, list[tuple[int, Cost]]]]) -> N
                 style = {"marker": "o", "linestyle": "-" if side.startswith("ours") else "--"}
                 values, heights = [value for value, _ in found], [getattr(cost, field) for _, cost in found]
                 axes[row, column].plot(values, heights, label=side, **style)
-            axes[row, column].set(xlabel=what, ylabel=title, xscale="log", ylim=(0, None))
-            if field == "megabytes":
-                axes[row, column].set(yscale="log", ylim=(None, None))
+            axes[row, column].set(xlabel=what, ylabel=title)
+            axes[row, column].set_xscale("log", base=2)
+            if field == "microseconds":
+                axes[row, column].set_ylim(bottom=0)
+            else:
+                axes[row, column].set_yscale("log", base=2)
     axes[0, 0].legend()
-    figure.savefig(path)
+    figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
 
 
 if __name__ == "__main__":

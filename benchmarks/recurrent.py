@@ -110,8 +110,10 @@ def make_side(name: str, cell: str, size: Size, inputs: np.ndarray, training: bo
     who, numbers = name.split(",")[0].split(" ")
     if who == "torch":
         return _torch_side(cell, size, numbers, inputs, training)
-    make = {"keras": _keras_layers, "ours": _our_stack}[who]
-    call, layer = make(cell, size, numbers, unroll="unrolled" in name)
+    if who == "keras":
+        call = layer = _keras_layers(cell, size, numbers, unroll="unrolled" in name)
+    else:
+        call, layer = _our_stack(cell, size, numbers)
     return _step(call, layer, inputs, training, jit="XLA" in name)
 
 
@@ -120,11 +122,10 @@ def _keras_layers(cell, size, policy, unroll):
 
     layer = {"lstm": keras.layers.LSTM, "gru": keras.layers.GRU}[cell]
     options = {"return_sequences": True, "unroll": unroll, "dtype": policy}
-    layers = keras.Sequential([layer(size.units, **options) for _ in range(size.depth)])
-    return layers, layers
+    return keras.Sequential([layer(size.units, **options) for _ in range(size.depth)])
 
 
-def _our_stack(cell, size, policy, unroll):
+def _our_stack(cell, size, policy):
     from shared.layers import RecurrentStack
 
     stack = RecurrentStack(size.units, cell=cell, depth=size.depth, dtype=policy)

@@ -20,7 +20,7 @@ from sentiment.model import SentimentClassifier, encode_words
 from sentiment.optimizer import make_optimizer
 from sentiment.pretraining import language_run, load_language_model, train_language_model
 from sentiment.reading import softmax
-from sentiment.teaching import load_taught, save_taught, teach
+from sentiment.teaching import TAUGHT_FILE, load_taught, save_taught, teach
 from sentiment.words import split_words
 from shared.cli import UserError
 from shared.pace import cosine
@@ -35,7 +35,7 @@ REVIEWS = Size("reviews", lambda batch: len(batch["targets"]))
 
 
 def train_sentiment(config: SentimentConfig, run: RunFolder, *, resume: bool = False) -> TrainResult:
-    """Trains a sentiment model in a run folder, after its language model if there is to be one.
+    """Trains a sentiment model in a run folder, after its teachers were asked and its language model trained.
 
     Args:
         config: settings of the run.
@@ -55,13 +55,13 @@ def train_sentiment(config: SentimentConfig, run: RunFolder, *, resume: bool = F
     words = {
         split: split_all([review.text for review in data.split(split)]) for split in ("train", "validation")
     }
-    language_model = _language_model(config, run, data, words, resume)
-    resume = resume and run.last_checkpoint.exists()
-    labels = _labels(run, data, resume)
+    begun = resume and run.last_checkpoint.exists()
+    labels = _labels(run, data, begun)
     taught, soft = _taught(config, run, data, words, labels, resume)
+    language_model = _language_model(config, run, data, words, resume)
     # From here on, random numbers are the same, whether other models were trained or asked now or earlier.
     keras.utils.set_random_seed(config.seed)
-    vocabulary = _vocabulary(config, run, words["train"], language_model, resume)
+    vocabulary = _vocabulary(config, run, words["train"], language_model, begun)
     policy = choose_policy(config.precision)
     model = SentimentClassifier.from_settings(config, vocabulary, labels, dtype=policy)
     if language_model is not None:
@@ -93,7 +93,7 @@ def train_sentiment(config: SentimentConfig, run: RunFolder, *, resume: bool = F
         clip_norm=config.clip_norm,
         average=config.average_decay,
         size=REVIEWS,
-        resume=resume,
+        resume=begun,
     )
 
 
@@ -139,7 +139,7 @@ def _taught(config, run, data, words, labels, resume) -> tuple[list[Sequence[str
     """The words of each text that the teachers label, once, and its soft labels `(texts, labels)`."""
     if not config.teachers:
         return [], np.zeros((0, len(labels)), np.float32)
-    if resume:
+    if resume and (run.path / TAUGHT_FILE).exists():
         texts, soft = load_taught(run)
         return split_all(texts), soft
     texts = load_texts(config.unlabelled, text_column=config.text_column)

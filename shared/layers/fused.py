@@ -214,7 +214,7 @@ def _without_gradient(cell, mask):
 
     def run(products, recurrent_kernel, bias, *states):
         steps = tf.shape(products)[0]
-        written = tf.TensorArray(products.dtype, steps, element_shape=states[0].shape)
+        written = _array(steps, products.dtype, states[0].shape)
 
         def body(step, states, written):
             m = tf.matmul(states[0], recurrent_kernel)
@@ -244,7 +244,10 @@ def _with_gradient(cell, mask):
             kept = zip(arrays, (needed, *states), strict=True)
             return step + 1, states, [array.write(step, value) for array, value in kept]
 
-        arrays = [_array(steps, products[0]), *(_array(steps, state) for state in states)]
+        arrays = [
+            _array(steps, products.dtype, products.shape[1:]),
+            *(_array(steps, state.dtype, state.shape) for state in states),
+        ]
         _, final, arrays = tf.while_loop(
             lambda step, *_: step < steps, body, (0, list(states), arrays), maximum_iterations=steps
         )
@@ -276,9 +279,9 @@ def _with_gradient(cell, mask):
     return run
 
 
-def _array(steps, like):
+def _array(steps, dtype, shape):
     """An empty array over time."""
-    return tf.TensorArray(like.dtype, steps, element_shape=like.shape, clear_after_read=False)
+    return tf.TensorArray(dtype, steps, element_shape=shape, clear_after_read=False)
 
 
 def _valid(mask, step):
@@ -301,7 +304,7 @@ def _backwards(retreat_from, count, earlier, recurrent_kernel, bias, state_gradi
     """
     steps, zero = tf.shape(earlier)[0], tf.zeros_like(earlier[0])
     transposed = tf.transpose(recurrent_kernel)
-    gates = tf.zeros_like(earlier[0, :, :1] * bias)  # of the form of a product
+    product_shape = (zero.shape[0], bias.shape[0])
 
     def body(step, through_product, gradients, arrays):
         found, gradients = retreat_from(step, through_product, gradients)
@@ -309,7 +312,7 @@ def _backwards(retreat_from, count, earlier, recurrent_kernel, bias, state_gradi
         return step - 1, tf.matmul(found[-1], transposed), gradients, arrays
 
     # Each its own array: outside of a graph, the same one in two places would be overwritten.
-    arrays = [_array(steps, gates) for _ in range(count)]
+    arrays = [_array(steps, zero.dtype, product_shape) for _ in range(count)]
     start = (steps - 1, zero, [tf.cast(zero, _wide(zero.dtype)), *state_gradients], arrays)
     _, through_product, gradients, arrays = tf.while_loop(
         lambda step, *_: step >= 0, body, start, maximum_iterations=steps

@@ -10,7 +10,7 @@ import pytest
 from sentiment import training
 from sentiment.baseline import NBSVM
 from sentiment.batches import ReviewBatches
-from sentiment.config import SentimentConfig
+from sentiment.config import LANGUAGE_FOLDER, SentimentConfig
 from sentiment.data import Review
 from sentiment.model import SentimentClassifier
 from sentiment.teaching import TAUGHT_FILE, load_taught, save_taught, teach
@@ -80,9 +80,10 @@ def test_a_teacher_of_other_labels(network):
         teach([str(network)], UNLABELLED, REVIEWS, ["bad", "fine"])
 
 
-def test_a_teacher_that_is_not_there(tables, tmp_path):
+def test_a_teacher_that_is_not_there_is_missed_before_a_language_model_is_trained(tables, tmp_path):
     with pytest.raises(UserError, match="There is no model 'nobody'"):
-        run_training(tmp_path / "run", tables, teachers=("nobody",))
+        run_training(tmp_path / "run", tables, teachers=("nobody",), pretrain=(str(tables[1]),))
+    assert not (tmp_path / "run" / LANGUAGE_FOLDER).exists()
 
 
 def test_what_was_said_is_kept_exactly(tmp_path):

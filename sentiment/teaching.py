@@ -21,8 +21,6 @@ def teach(
 ) -> np.ndarray:
     """What the teachers think of texts: the mean of their probabilities.
 
-    A pupil that learns from it comes near to all of them together, and is one model.
-
     Sources: Hinton, Vinyals and Dean 2015, "Distilling the Knowledge in a Neural Network"; Xie et al. 2020,
     "Self-training with Noisy Student improves ImageNet classification".
 

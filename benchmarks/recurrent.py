@@ -84,7 +84,7 @@ def _race(sides: dict[str, Callable[[], object]], size: Size, rounds: int) -> No
 def _sides(cell: str, size: Size, training: bool) -> Iterator[tuple[str, Callable[[], object]]]:
     inputs = make_inputs(size)
     names = [f"keras {policy}" for policy in POLICIES]
-    names += ["keras float32, XLA", "keras float32, unrolled", "keras mixed_bfloat16, unrolled"]
+    names += [f"keras {policy}, {how}" for how in ("XLA", "unrolled") for policy in POLICIES]
     names += [f"ours {policy}" for policy in POLICIES]
     if importlib.util.find_spec("torch"):
         names += ["torch float32", "torch bfloat16"]

@@ -7,8 +7,8 @@ then adds up the gradient of every weight step by step. Here
 - the loop holds one matrix product and one compiled function, the cell's equations element by element;
 - its gradient runs the loop backwards, recomputes the cell from its products, of which only the sum is kept
   where no more is needed, and leaves each weight's gradient to one product over all steps;
-- a batch is cut in two where it is large enough: while one half multiplies matrices, the cell of the other
-  has the second core.
+- a batch is cut in two where it is large enough and a core would be idle: each half has one;
+- a long sequence is read in two windows, so that products and their gradients are there for one at a time.
 
 Under a mixed policy the products are in bfloat16, while the cell computes in float32 and its inner state
 stays in float32 over the whole sequence. Numbers are those of Keras's layers up to rounding.
@@ -26,7 +26,8 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-SMALLEST_HALF = 16  # rows; below, a second loop costs more than it hides
+SMALLEST_HALF = 16  # rows of a batch; below, a second loop costs more than it hides
+SMALLEST_WINDOW = 4096  # rows of a batch, times steps; below, the products of all steps are small
 
 
 class Cell(NamedTuple):
@@ -54,7 +55,7 @@ def gru_cell(activation: Callable, recurrent_activation: Callable) -> Cell:
     """The update of a GRU with `reset_after=True`; gates z, r, g."""
 
     def update(x, m, states):
-        (x_z, x_r, x_g), (m_z, m_r, m_g) = tf.split(x, 3, axis=-1), tf.split(m, 3, axis=-1)
+        (x_z, x_r, x_g), (m_z, m_r, m_g) = _gates(x, 3), _gates(m, 3)
         z, r = recurrent_activation(x_z + m_z), recurrent_activation(x_r + m_r)
         g = activation(x_g + r * m_g)
         return [z * states[0] + (1 - z) * g]
@@ -67,11 +68,20 @@ def lstm_cell(activation: Callable, recurrent_activation: Callable) -> Cell:
     """The update of an LSTM; gates i, f, g, o."""
 
     def update(x, m, states):
-        i, f, g, o = tf.split(x + m, 4, axis=-1)
+        i, f, g, o = _gates(x + m, 4)
         c = recurrent_activation(f) * states[1] + recurrent_activation(i) * activation(g)
         return [recurrent_activation(o) * activation(c), c]
 
     return Cell(update, True)
+
+
+def _gates(product, count):
+    """The gates of a product, each `(batch, units)`.
+
+    Not split along the last axis: the gradient would join them there, which XLA does in a pass of its own.
+    """
+    gates = tf.reshape(product, (-1, count, product.shape[-1] // count))
+    return tf.unstack(gates, axis=1)
 
 
 def run_sequence(
@@ -85,6 +95,7 @@ def run_sequence(
     recurrent_bias: tf.Tensor | None,
     mask: tf.Tensor | None,
     training: bool,
+    beside: int = 0,
 ) -> tuple[tf.Tensor, list[tf.Tensor]]:
     """A recurrence over a sequence, in the dtype of its inputs.
 
@@ -99,6 +110,7 @@ def run_sequence(
         mask: `(batch, time)` bool or None; masked steps keep the states, and their outputs are zero.
         training: whether a gradient is wanted soon. Without, only stock operations are used and nothing is
             kept for a gradient; TensorFlow can still derive one, slowly.
+        beside: how many other recurrences can run at the same time.
 
     Returns:
         Outputs `(batch, time, units)` and the final states.
@@ -107,7 +119,7 @@ def run_sequence(
         None if weight is None else tf.convert_to_tensor(weight)  # not the variable that it may be
         for weight in (kernel, recurrent_kernel, bias, recurrent_bias)
     ]
-    if not (training and _in_halves(inputs.shape[0])):
+    if not (training and _in_halves(inputs.shape[0], beside)):
         return _run_rows(cell, inputs, states, weights, mask, training)
     parts = [tf.split(inputs, 2), *(tf.split(state, 2) for state in states)]
     masks = [None, None] if mask is None else tf.split(mask, 2)
@@ -120,8 +132,9 @@ def run_sequence(
     return tf.concat([first, second], axis=0), joined
 
 
-def _in_halves(batch: int | None) -> bool:
-    return batch is not None and batch % 2 == 0 and batch // 2 >= SMALLEST_HALF and cores() > 1
+def _in_halves(batch: int | None, beside: int) -> bool:
+    is_large = batch is not None and batch % 2 == 0 and batch // 2 >= SMALLEST_HALF
+    return is_large and cores() >= 2 * (1 + beside)
 
 
 def cores() -> int:
@@ -130,30 +143,47 @@ def cores() -> int:
 
 
 def _run_rows(cell, inputs, states, weights, mask, training):
-    kernel, recurrent_kernel, bias, recurrent_bias = weights
-    dtype, steps = inputs.dtype, tf.shape(inputs)[1]
-    wide = _wide(dtype)
-    # Time first: a step is then one piece of memory.
-    flat = tf.reshape(tf.transpose(inputs, (1, 0, 2)), (-1, inputs.shape[-1]))  # (time * batch, features)
-    products = tf.matmul(flat, kernel)
-    products = products if bias is None else products + bias
-    products = tf.reshape(products, (steps, -1, products.shape[-1]))  # (time, batch, gates)
-    products.set_shape((inputs.shape[1], inputs.shape[0], None))  # what is known, the reshape forgot
-    states = [states[0], *(tf.cast(state, wide) for state in states[1:])]
-    if recurrent_bias is None:
-        recurrent_bias = tf.zeros(recurrent_kernel.shape[-1:], dtype)
+    dtype = inputs.dtype
+    states = [states[0], *(tf.cast(state, _wide(dtype)) for state in states[1:])]
     loop = _with_gradient if training else _without_gradient
-    outputs, *rest = loop(cell, mask)(products, recurrent_kernel, recurrent_bias, *states)
-    final = [outputs[-1], *(tf.cast(state, dtype) for state in rest)]
+    sequence = tf.transpose(inputs, (1, 0, 2))  # time first: a step is then one piece of memory
+    read = []
+    for start, end in _windows(inputs.shape):
+        window, valid = sequence[start:end], None if mask is None else mask[:, start:end]
+        outputs, states = _run_window(loop(cell, valid), window, states, weights)
+        read.append(outputs)
+    outputs = read[0] if len(read) == 1 else tf.concat(read, axis=0)
     outputs = tf.transpose(outputs, (1, 0, 2))  # (batch, time, units)
-    return outputs if mask is None else tf.where(mask[:, :, None], outputs, tf.zeros_like(outputs)), final
+    outputs = outputs if mask is None else tf.where(mask[:, :, None], outputs, tf.zeros_like(outputs))
+    return outputs, [tf.cast(state, dtype) for state in states]
+
+
+def _windows(shape):
+    """The bounds in time of what is read at once of inputs `(batch, time, features)`."""
+    batch, steps, _ = shape
+    if batch is None or steps is None or batch * steps < 2 * SMALLEST_WINDOW or steps == 1:
+        return [(0, steps)]
+    return [(0, steps // 2), (steps // 2, steps)]
+
+
+def _run_window(run, window, states, weights):
+    """A loop over `(time, batch, features)`: outputs `(time, batch, units)` and the states after them."""
+    kernel, recurrent_kernel, bias, recurrent_bias = weights
+    steps, batch, features = window.shape
+    products = tf.matmul(tf.reshape(window, (-1, features)), kernel)  # (time * batch, gates)
+    products = products if bias is None else tf.nn.bias_add(products, bias)
+    products = tf.reshape(products, (tf.shape(window)[0], -1, products.shape[-1]))  # (time, batch, gates)
+    products.set_shape((steps, batch, None))  # what is known, the reshape forgot
+    biases = [] if recurrent_bias is None else [recurrent_bias]
+    outputs, *rest = run(products, recurrent_kernel, biases, *states)
+    return outputs, [outputs[-1], *rest]
 
 
 def _wide(dtype):
     return tf.float64 if dtype == tf.float64 else tf.float32
 
 
-def _advance(cell, x, m, bias, states, valid):
+def _advance(cell, x, m, states, valid):
     """One step: the cell in wide numbers, outputs in the dtype of the products.
 
     Returns:
@@ -161,7 +191,7 @@ def _advance(cell, x, m, bias, states, valid):
     """
     dtype, wide = x.dtype, _wide(x.dtype)
     before = [tf.cast(state, wide) for state in states]
-    x, m = tf.cast(x, wide), tf.cast(m, wide) + tf.cast(bias, wide)
+    x, m = tf.cast(x, wide), tf.cast(m, wide)
     after = cell.update(x, m, before)
     if valid is not None:
         after = [tf.where(valid, new, old) for new, old in zip(after, before, strict=True)]
@@ -212,13 +242,13 @@ def _in_step(function, cell):
 def _without_gradient(cell, mask):
     """The loop over time, of stock operations that keep nothing but the outputs."""
 
-    def run(products, recurrent_kernel, bias, *states):
-        steps = tf.shape(products)[0]
-        written = _array(steps, products.dtype, states[0].shape)
+    def run(products, recurrent_kernel, biases, *states):
+        steps, multiplied = tf.shape(products)[0], _times(recurrent_kernel, *biases)
+        written = _array(steps, states[0])
 
         def body(step, states, written):
-            m = tf.matmul(states[0], recurrent_kernel)
-            _, states = _advance(cell, products[step], m, bias, states, _valid(mask, step))
+            m = multiplied(states[0])
+            _, states = _advance(cell, products[step], m, states, _valid(mask, step))
             return step + 1, states, written.write(step, states[0])
 
         start = (tf.constant(0), list(states), written)
@@ -231,57 +261,91 @@ def _without_gradient(cell, mask):
 
 
 def _with_gradient(cell, mask):
-    """The loop over time with its own gradient."""
+    """The loop over time with its own gradient; what that needs lies on stacks, to be gone once read."""
 
     @tf.custom_gradient
-    def run(products, recurrent_kernel, bias, *states):
-        steps = tf.shape(products)[0]
+    def run(products, recurrent_kernel, biases, *states):
+        steps, multiplied = tf.shape(products)[0], _times(recurrent_kernel, *biases)
         advance = _in_step(_advance, cell)
 
-        def body(step, states, arrays):
-            m = tf.matmul(states[0], recurrent_kernel)
-            needed, states = advance(products[step], m, bias, states, _valid(mask, step))
-            kept = zip(arrays, (needed, *states), strict=True)
-            return step + 1, states, [array.write(step, value) for array, value in kept]
+        def body(step, before, written, stacks):
+            m = multiplied(before[0])
+            needed, after = advance(products[step], m, before, _valid(mask, step))
+            kept = zip(stacks, (needed, *before[1:]), strict=True)
+            stacks = [_push(stack, value) for stack, value in kept]
+            return step + 1, after, written.write(step + 1, after[0]), stacks
 
-        arrays = [
-            _array(steps, products.dtype, products.shape[1:]),
-            *(_array(steps, state.dtype, state.shape) for state in states),
-        ]
-        _, final, arrays = tf.while_loop(
-            lambda step, *_: step < steps, body, (0, list(states), arrays), maximum_iterations=steps
+        written = _array(steps + 1, states[0]).write(0, states[0])
+        stacks = [_stack(steps, like) for like in (products[0], *states[1:])]
+        _, final, written, stacks = tf.while_loop(
+            lambda step, *_: step < steps,
+            body,
+            (0, list(states), written, stacks),
+            maximum_iterations=steps,
         )
-        outputs = arrays[1].stack()
-
-        def products_of(step):
-            needed = arrays[0].read(step)
-            # Where the sum was kept, nothing holds the products any longer.
-            return [needed] if cell.is_additive else [products[step], needed]
-
-        def states_before(step):
-            return tf.cond(
-                step > 0, lambda: [array.read(step - 1) for array in arrays[1:]], lambda: list(states)
-            )
+        outputs = written.stack()  # (1 + time, batch, units), the initial state first
 
         def gradient(output_gradients, *state_gradients):
             retreat = _in_step(_retreat, cell)
 
-            def retreat_from(step, *gradients):
-                before, valid = states_before(step), _valid(mask, step)
-                return retreat(products_of(step), before, valid, output_gradients[step], *gradients)
+            def retreat_from(step, stacks, *gradients):
+                stacks, (needed, *inner) = _pop(stacks, (products[0], *states[1:]))
+                # Where the sum was kept, nothing holds the products any longer.
+                read = [needed] if cell.is_additive else [products[step], needed]
+                before, valid = [outputs[step], *inner], _valid(mask, step)
+                return stacks, *retreat(read, before, valid, output_gradients[step], *gradients)
 
             count = 1 if cell.is_additive else 2
-            earlier = tf.concat([states[0][None], outputs[:-1]], axis=0)  # (time, batch, units)
-            return _backwards(retreat_from, count, earlier, recurrent_kernel, bias, state_gradients)
+            return _backwards(
+                retreat_from, stacks, count, outputs[:-1], recurrent_kernel, biases, state_gradients
+            )
 
-        return (outputs, *final[1:]), gradient
+        return (outputs[1:], *final[1:]), gradient
 
     return run
 
 
-def _array(steps, dtype, shape):
-    """An empty array over time."""
-    return tf.TensorArray(dtype, steps, element_shape=shape, clear_after_read=False)
+def _times(right, bias=None):
+    """`left -> left @ right + bias` for many `left`, with `right` laid out as it is read fastest."""
+    # A processor multiplies pairs of bfloat16 along the inner axis, which are side by side in the transpose.
+    in_pairs = right.dtype == tf.bfloat16
+    right = tf.transpose(right) if in_pairs else right
+
+    def multiplied(left):
+        product = tf.matmul(left, right, transpose_b=in_pairs)
+        return product if bias is None else tf.nn.bias_add(product, bias)
+
+    return multiplied
+
+
+def _array(steps, like):
+    """An empty array over time of tensors like this one."""
+    return tf.TensorArray(like.dtype, steps, element_shape=like.shape, clear_after_read=False)
+
+
+def _stack(steps, like):
+    """An empty stack for as many tensors like this one as there are steps."""
+    return tf.raw_ops.EmptyTensorList(
+        element_shape=_shape(like), max_num_elements=steps, element_dtype=like.dtype
+    )
+
+
+def _push(stack, value):
+    return tf.raw_ops.TensorListPushBack(input_handle=stack, tensor=value)
+
+
+def _pop(stacks, likes):
+    """The stacks without their last tensors, and those."""
+    popped = [
+        tf.raw_ops.TensorListPopBack(input_handle=stack, element_shape=_shape(like), element_dtype=like.dtype)
+        for stack, like in zip(stacks, likes, strict=True)
+    ]
+    return [each.output_handle for each in popped], [each.tensor for each in popped]
+
+
+def _shape(like):
+    """The shape as far as it is known, -1 where it is not."""
+    return [-1 if size is None else size for size in like.shape]
 
 
 def _valid(mask, step):
@@ -289,11 +353,13 @@ def _valid(mask, step):
     return None if mask is None else mask[:, step, None]
 
 
-def _backwards(retreat_from, count, earlier, recurrent_kernel, bias, state_gradients):
+def _backwards(retreat_from, stacks, count, earlier, recurrent_kernel, biases, state_gradients):
     """The loop backwards.
 
     Args:
-        retreat_from: `retreat_from(step, through_product, gradients)`, one step as in `_retreat`.
+        retreat_from: `retreat_from(step, stacks, through_product, gradients)`, one step as in `_retreat`;
+            what is left of the stacks comes before what that returns.
+        stacks: what the way forward left for the way back.
         count: of how many products each step has gradients.
         earlier: the output before each step, `(time, batch, units)`.
         recurrent_kernel, bias: of the product with the state.
@@ -303,29 +369,26 @@ def _backwards(retreat_from, count, earlier, recurrent_kernel, bias, state_gradi
         Gradients of products, recurrent kernel, bias and initial states.
     """
     steps, zero = tf.shape(earlier)[0], tf.zeros_like(earlier[0])
-    transposed = tf.transpose(recurrent_kernel)
-    product_shape = (zero.shape[0], bias.shape[0])
+    multiplied = _times(tf.transpose(recurrent_kernel))
+    like = tf.TensorSpec((zero.shape[0], recurrent_kernel.shape[-1]), zero.dtype)
 
-    def body(step, through_product, gradients, arrays):
-        found, gradients = retreat_from(step, through_product, gradients)
+    def body(step, stacks, through_product, gradients, arrays):
+        stacks, found, gradients = retreat_from(step, stacks, through_product, gradients)
         arrays = [array.write(step, value) for array, value in zip(arrays, found, strict=True)]
-        return step - 1, tf.matmul(found[-1], transposed), gradients, arrays
+        return step - 1, stacks, multiplied(found[-1]), gradients, arrays
 
     # Each its own array: outside of a graph, the same one in two places would be overwritten.
-    arrays = [_array(steps, zero.dtype, product_shape) for _ in range(count)]
-    start = (steps - 1, zero, [tf.cast(zero, _wide(zero.dtype)), *state_gradients], arrays)
-    _, through_product, gradients, arrays = tf.while_loop(
+    arrays = [_array(steps, like) for _ in range(count)]
+    start = (steps - 1, stacks, zero, [tf.cast(zero, _wide(zero.dtype)), *state_gradients], arrays)
+    _, _, through_product, gradients, arrays = tf.while_loop(
         lambda step, *_: step >= 0, body, start, maximum_iterations=steps
     )
     dx, dm = arrays[0].stack(), arrays[-1].stack()  # (time, batch, gates), the same if there is one
     flat = tf.reshape(dm, (-1, dm.shape[-1]))
     kernel_gradient = tf.matmul(tf.reshape(earlier, (-1, earlier.shape[-1])), flat, transpose_a=True)
+    bias_gradients = [tf.raw_ops.BiasAddGrad(out_backprop=flat) for _ in biases]
     first = tf.cast(through_product, gradients[0].dtype) + gradients[0]
-    return dx, kernel_gradient, _sum_rows(flat, bias), tf.cast(first, zero.dtype), *gradients[1:]
-
-
-def _sum_rows(rows, like):
-    return tf.cast(tf.reduce_sum(tf.cast(rows, _wide(rows.dtype)), axis=0), like.dtype)
+    return dx, kernel_gradient, bias_gradients, tf.cast(first, zero.dtype), *gradients[1:]
 
 
 def gpu_is_visible() -> bool:

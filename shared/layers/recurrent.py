@@ -23,7 +23,14 @@ from shared.layers import fused
 
 
 class ExplicitState:
-    """What the three layers share, mixed in before a Keras layer: state goes in and out of every call."""
+    """What the three layers share, mixed in before a Keras layer: state goes in and out of every call.
+
+    Attributes:
+        beside: how many other layers can run at the same time as this one, which then have the cores that it
+            would take; the owner of the layers sets it.
+    """
+
+    beside = 0
 
     def __init__(
         self,
@@ -123,6 +130,7 @@ class ExplicitState:
             recurrent_bias=recurrent_bias,
             mask=None if mask is None else ops.cast(mask, "bool"),
             training=bool(training),
+            beside=self.beside,
         )
         return states[0], outputs, states
 

@@ -88,6 +88,8 @@ class RecurrentStack(keras.layers.Layer):
             if bidirectional
             else []
         )
+        for layer in self.forward_layers + self.backward_layers:
+            layer.beside = int(bidirectional)  # the other direction
         self.dropout_layers = [self._dropout(index) for index in range(1, depth)]
 
     def _recurrence(self, direction, index, **kwargs):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from shared.layers import GRU, LSTM, SimpleRNN, fused
+from shared.layers import GRU, LSTM, RecurrentStack, SimpleRNN, fused
 
 BATCH, TIME, FEATURES, UNITS = 3, 5, 7, 4
 HALVES, WHOLE = 34, 33  # rows: two halves that are large enough, and an odd number
@@ -29,6 +29,7 @@ class Case(NamedTuple):
     batch: int = BATCH
     mask: str | None = None
     start: bool = False
+    windows: bool = False
     settings: dict = {}  # noqa: RUF012 - never changed
 
 
@@ -40,6 +41,11 @@ CASES = {
     "not cut": Case(batch=WHOLE),
     "halves": Case(batch=HALVES, start=True),
     "halves, holes": Case(batch=HALVES, mask="holes", start=True),
+    "windows": Case(start=True, windows=True),
+    "windows, holes": Case(mask="holes", windows=True),
+    "windows, halves, backwards": Case(
+        HALVES, mask="padded", start=True, windows=True, settings={"go_backwards": True}
+    ),
     "backwards": Case(mask="padded", settings={"go_backwards": True}),
     "backwards, whole": Case(start=True, settings={"go_backwards": True}),
     "activations": Case(start=True, settings=ACTIVATIONS),
@@ -133,7 +139,8 @@ def compiled_functions(function, *arguments):
 @every_kind
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
 @graph_and_eager
-def test_equals_keras_with_the_same_weights(kind, case, mode):
+def test_equals_keras_with_the_same_weights(kind, case, mode, monkeypatch):
+    monkeypatch.setattr(fused, "SMALLEST_WINDOW", 1 if case.windows else fused.SMALLEST_WINDOW)
     layer, twin = make_both(kind, **case.settings)
     states = some_states(layer, case.batch) if case.start else None
     arguments = some_inputs(case.batch), states, some_mask(case.mask, case.batch)
@@ -298,6 +305,11 @@ def test_without_training_a_gradient_can_be_had_all_the_same(kind):
     close(resting, learning)
 
 
+def count_loops(call, *shape):
+    graph = tf.function(call, autograph=False).get_concrete_function(tf.TensorSpec(shape)).graph
+    return sum("While" in operation.type for operation in graph.get_operations())
+
+
 @pytest.mark.parametrize(
     ("batch", "training", "cores", "loops"),
     [
@@ -313,9 +325,29 @@ def test_without_training_a_gradient_can_be_had_all_the_same(kind):
 def test_large_batches_are_cut_in_two_loops(monkeypatch, batch, training, cores, loops):
     monkeypatch.setattr(fused, "cores", lambda: cores)
     layer, _ = make_both("simple")
-    run = tf.function(lambda inputs: layer(inputs, training=training)[0], autograph=False)
-    graph = run.get_concrete_function(tf.TensorSpec((batch, TIME, FEATURES))).graph
-    assert sum("While" in operation.type for operation in graph.get_operations()) == loops
+    found = count_loops(lambda inputs: layer(inputs, training=training)[0], batch, TIME, FEATURES)
+    assert found == loops
+
+
+@pytest.mark.parametrize(
+    ("bidirectional", "cores", "loops"), [(False, 2, 2), (True, 2, 2), (True, 3, 2), (True, 4, 4)]
+)
+def test_no_batch_is_cut_where_both_directions_keep_the_cores_busy(monkeypatch, bidirectional, cores, loops):
+    monkeypatch.setattr(fused, "cores", lambda: cores)
+    stack = RecurrentStack(UNITS, bidirectional=bidirectional)
+    stack.build((None, None, FEATURES))
+    found = count_loops(lambda inputs: stack(inputs, training=True)[0], HALVES, TIME, FEATURES)
+    assert found == loops
+
+
+@pytest.mark.parametrize(
+    ("batch", "time", "loops"), [(3, 9, 2), (2, 12, 2), (1, 23, 1), (24, 1, 1), (None, 24, 1), (24, None, 1)]
+)
+def test_long_sequences_are_read_in_two_windows(monkeypatch, batch, time, loops):
+    monkeypatch.setattr(fused, "cores", lambda: 1)
+    monkeypatch.setattr(fused, "SMALLEST_WINDOW", 12)
+    layer, _ = make_both("simple")
+    assert count_loops(lambda inputs: layer(inputs, training=True)[0], batch, time, FEATURES) == loops
 
 
 @every_kind

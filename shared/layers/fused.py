@@ -154,6 +154,7 @@ def _run_rows(cell, inputs, states, weights, mask, training):
         read.append(outputs)
     outputs = read[0] if len(read) == 1 else tf.concat(read, axis=0)
     outputs = tf.transpose(outputs, (1, 0, 2))  # (batch, time, units)
+    outputs.set_shape((*inputs.shape[:2], None))  # what is known, the loop forgot
     outputs = outputs if mask is None else tf.where(mask[:, :, None], outputs, tf.zeros_like(outputs))
     return outputs, [tf.cast(state, dtype) for state in states]
 

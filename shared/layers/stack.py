@@ -3,8 +3,12 @@
 import keras
 from keras import ops
 
+from shared.layers import fused
 from shared.layers.recurrent import GRU, LSTM, SimpleRNN
 from shared.layers.windows import read_sequence
+
+STAGGERED = 5  # parts of a sequence, each of which goes through all layers before the next
+SMALLEST_PART = 8  # steps; below, starting so many loops costs more than it hides
 
 CELLS = {"lstm": LSTM, "gru": GRU, "simple": SimpleRNN}
 
@@ -88,8 +92,6 @@ class RecurrentStack(keras.layers.Layer):
             if bidirectional
             else []
         )
-        for layer in self.forward_layers + self.backward_layers:
-            layer.beside = int(bidirectional)  # the other direction
         self.dropout_layers = [self._dropout(index) for index in range(1, depth)]
 
     def _recurrence(self, direction, index, **kwargs):
@@ -152,6 +154,11 @@ class RecurrentStack(keras.layers.Layer):
 
     def call(self, inputs, initial_state=None, mask=None, training=None, window=None):
         states = self._checked(initial_state)
+        is_staggered = self._is_staggered(inputs.shape[1], mask, training, window)
+        for layer in self.forward_layers + self.backward_layers:
+            layer.beside = self.depth - 1 if is_staggered else int(self.bidirectional)
+        if is_staggered:
+            return self._staggered(inputs, states, mask, training)
         outputs, final = inputs, []
         for index in range(self.depth):
             outputs = self._dropped(index, outputs, training)
@@ -196,6 +203,34 @@ class RecurrentStack(keras.layers.Layer):
 
     def _dropped(self, index, outputs, training):
         return self.dropout_layers[index - 1](outputs, training=training) if index else outputs
+
+    def _is_staggered(self, time, mask, training, window):
+        """Whether the layers read parts of the sequence at the same time, on a CPU of several cores."""
+        is_long = (
+            time is not None and time >= STAGGERED * SMALLEST_PART and (window is None or time <= window)
+        )
+        one_way = self.depth > 1 and not self.bidirectional and fused.cores() > 1
+        # What a call draws must be the same at all steps.
+        draws = training and self.recurrent_weight_dropout
+        return is_long and one_way and not draws and self.forward_layers[0].is_fused(mask)
+
+    def _staggered(self, inputs, states, mask, training):
+        """All layers over one part of the sequence after the other.
+
+        A layer reads a part while the layer above it reads the part before: TensorFlow runs what is ready.
+        """
+        length = -(-inputs.shape[1] // STAGGERED)
+        ones = ops.ones((ops.shape(inputs)[0], 1, self.units), self.compute_dtype)
+        kept = [self._dropped(index, ones, training) for index in range(self.depth)]  # a mask for all parts
+        read = []
+        for start in range(0, inputs.shape[1], length):
+            part = slice(start, start + length)
+            outputs, valid = inputs[:, part], None if mask is None else mask[:, part]
+            for index, layer in enumerate(self.forward_layers):
+                outputs = outputs * kept[index] if index else outputs
+                outputs, states[index] = layer(outputs, states[index], mask=valid, training=training)
+            read.append(outputs)
+        return ops.concatenate(read, axis=1), states
 
     def _sequence(self, index, inputs, states, mask, training, window):
         """One layer over the whole sequence: outputs in order of time, and the states of its directions."""

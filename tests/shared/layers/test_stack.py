@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from shared.layers import GRU, LSTM, RecurrentStack, SimpleRNN
+import shared.layers.stack as stack_module
+from shared.layers import GRU, LSTM, RecurrentStack, SimpleRNN, fused
 
 BATCH, TIME, FEATURES, UNITS, DEPTH = 3, 7, 5, 4, 2
 MASK = np.arange(TIME) < np.array([[7], [4], [1]])
@@ -13,6 +14,19 @@ KERAS = {"lstm": keras.layers.LSTM, "gru": keras.layers.GRU, "simple": keras.lay
 every_cell = pytest.mark.parametrize("cell", KERAS)
 both_masks = pytest.mark.parametrize("mask", [None, MASK], ids=["whole", "padded"])
 both_directions = pytest.mark.parametrize("bidirectional", [False, True], ids=["forward", "bidirectional"])
+
+
+@pytest.fixture(autouse=True)
+def two_cores(monkeypatch):
+    """Layers can run at the same time on every machine that runs these tests, and none of them has a GPU."""
+    monkeypatch.setattr(fused, "cores", lambda: 2)
+    monkeypatch.setattr(fused, "gpu_is_visible", lambda: False)
+
+
+@pytest.fixture(params=["in turn", "staggered"])
+def order(request, monkeypatch):
+    """Layers that read the whole sequence in turn, and layers that read parts of it at the same time."""
+    monkeypatch.setattr(stack_module, "SMALLEST_PART", 1 if request.param == "staggered" else 1000)
 
 
 def make(cell="lstm", depth=DEPTH, **kwargs):
@@ -77,6 +91,7 @@ def with_gradients(run, variables, inputs, **kwargs):
 
 
 @every_cell
+@pytest.mark.usefixtures("order")
 @both_directions
 @both_masks
 @pytest.mark.parametrize("start", [False, True], ids=["zeros", "given"])
@@ -108,6 +123,7 @@ def test_steps_equal_the_sequence(cell):
     close((np.stack(outputs, axis=1), states), expected)
 
 
+@pytest.mark.usefixtures("order")
 @both_directions
 def test_states_are_a_list_over_layers(bidirectional):
     stack = make("lstm", depth=3, bidirectional=bidirectional)
@@ -140,6 +156,7 @@ def transparent(dropout, seed):
     return stack
 
 
+@pytest.mark.usefixtures("order")
 def test_dropout_draws_one_mask_for_all_steps_of_a_sequence():
     outputs, _ = transparent(dropout=0.5, seed=7)(np.ones((31, TIME, UNITS), "float32"), training=True)
     outputs = np.asarray(outputs)
@@ -154,9 +171,54 @@ def test_dropout_leaves_the_first_inputs_and_the_last_outputs_alone():
     close(stack(some_inputs(), training=True), stack(some_inputs(), training=False), tolerance=0)
 
 
+@pytest.mark.usefixtures("order")
 def test_dropout_is_off_outside_of_training():
     ones = np.ones((BATCH, TIME, UNITS), "float32")
     close(transparent(dropout=0.5, seed=7)(ones)[0], ones, tolerance=0)
+
+
+def test_dropout_is_the_same_in_both_orders(monkeypatch):
+    found = []
+    for smallest in (1, 1000):
+        monkeypatch.setattr(stack_module, "SMALLEST_PART", smallest)
+        stack = make(depth=3, dropout=0.4, seed=7)
+        found.append(with_gradients(stack, stack.trainable_variables, some_inputs(), training=True))
+    close(*found)
+
+
+@pytest.mark.parametrize(
+    ("time", "settings", "options", "loops"),
+    [
+        (40, {}, {}, 10),
+        (41, {}, {"training": True}, 10),
+        (39, {}, {}, 2),
+        (None, {}, {}, 2),
+        (40, {"depth": 1}, {}, 1),
+        (40, {"depth": 3}, {}, 15),
+        (40, {"bidirectional": True}, {}, 4),
+        (40, {"recurrent_weight_dropout": 0.1}, {"training": True}, 2),
+        (40, {"recurrent_weight_dropout": 0.1}, {}, 10),
+        (40, {}, {"window": 40}, 10),
+        (40, {}, {"window": 20}, 4),
+    ],
+)
+def test_layers_are_staggered_where_that_is_faster(time, settings, options, loops):
+    """Five parts of at least eight steps, with a loop for each layer."""
+    stack = make(**settings)
+    run = tf.function(lambda inputs: stack(inputs, **options)[0], autograph=False)
+    graph = run.get_concrete_function(tf.TensorSpec((BATCH, time, FEATURES))).graph
+    assert sum("While" in operation.type for operation in graph.get_operations()) == loops
+
+
+@pytest.mark.parametrize(("cores", "gpu"), [(1, False), (2, True)])
+def test_layers_are_not_staggered_without_a_second_core_or_with_a_gpu(monkeypatch, cores, gpu):
+    monkeypatch.setattr(fused, "cores", lambda: cores)
+    monkeypatch.setattr(fused, "gpu_is_visible", lambda: gpu)
+    monkeypatch.setattr(stack_module, "SMALLEST_PART", 1)
+    stack = make("simple")
+    run = tf.function(lambda inputs: stack(inputs)[0], autograph=False)
+    graph = run.get_concrete_function(tf.TensorSpec((BATCH, TIME, FEATURES))).graph
+    assert sum("While" in operation.type for operation in graph.get_operations()) == DEPTH
 
 
 def test_seeds_of_the_layers_differ():

@@ -27,7 +27,7 @@ from typing import NamedTuple
 import tensorflow as tf
 
 SMALLEST_HALF = 16  # rows of a batch; below, a second loop costs more than it hides
-SMALLEST_WINDOW = 4096  # rows of a batch, times steps; below, the products of all steps are small
+SMALLEST_WINDOW = 2048  # rows of a batch, times steps; below, the products of all steps are small
 
 
 class Cell(NamedTuple):

@@ -363,11 +363,11 @@ def _backwards(retreat_from, stacks, count, earlier, recurrent_kernel, biases, s
         stacks: what the way forward left for the way back.
         count: of how many products each step has gradients.
         earlier: the output before each step, `(time, batch, units)`.
-        recurrent_kernel, bias: of the product with the state.
+        recurrent_kernel, biases: of the product with the state.
         state_gradients: of the final states but the output.
 
     Returns:
-        Gradients of products, recurrent kernel, bias and initial states.
+        Gradients of products, recurrent kernel, biases and initial states.
     """
     steps, zero = tf.shape(earlier)[0], tf.zeros_like(earlier[0])
     multiplied = _times(tf.transpose(recurrent_kernel))

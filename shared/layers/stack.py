@@ -92,6 +92,7 @@ class RecurrentStack(keras.layers.Layer):
             if bidirectional
             else []
         )
+        self._share_cores(is_staggered=False)
         self.dropout_layers = [self._dropout(index) for index in range(1, depth)]
 
     def _recurrence(self, direction, index, **kwargs):
@@ -155,8 +156,7 @@ class RecurrentStack(keras.layers.Layer):
     def call(self, inputs, initial_state=None, mask=None, training=None, window=None):
         states = self._checked(initial_state)
         is_staggered = self._is_staggered(inputs.shape[1], mask, training, window)
-        for layer in self.forward_layers + self.backward_layers:
-            layer.beside = self.depth - 1 if is_staggered else int(self.bidirectional)
+        self._share_cores(is_staggered)
         if is_staggered:
             return self._staggered(inputs, states, mask, training)
         outputs, final = inputs, []
@@ -203,6 +203,11 @@ class RecurrentStack(keras.layers.Layer):
 
     def _dropped(self, index, outputs, training):
         return self.dropout_layers[index - 1](outputs, training=training) if index else outputs
+
+    def _share_cores(self, is_staggered):
+        """Tells each layer how many others run at the same time."""
+        for layer in self.forward_layers + self.backward_layers:
+            layer.beside = self.depth - 1 if is_staggered else int(self.bidirectional)
 
     def _is_staggered(self, time, mask, training, window):
         """Whether the layers read parts of the sequence at the same time, on a CPU of several cores."""

@@ -225,14 +225,16 @@ class RecurrentStack(keras.layers.Layer):
         A layer reads a part while the layer above it reads the part before: TensorFlow runs what is ready.
         """
         length = -(-inputs.shape[1] // STAGGERED)
-        ones = ops.ones((ops.shape(inputs)[0], 1, self.units), self.compute_dtype)
-        kept = [self._dropped(index, ones, training) for index in range(self.depth)]  # a mask for all parts
+        masks = [None] * self.depth
+        if training and self.dropout:  # drawn once for all parts
+            ones = ops.ones((ops.shape(inputs)[0], 1, self.units), self.compute_dtype)
+            masks[1:] = [layer(ones, training=True) for layer in self.dropout_layers]
         read = []
         for start in range(0, inputs.shape[1], length):
             part = slice(start, start + length)
             outputs, valid = inputs[:, part], None if mask is None else mask[:, part]
             for index, layer in enumerate(self.forward_layers):
-                outputs = outputs * kept[index] if index else outputs
+                outputs = outputs if masks[index] is None else outputs * masks[index]
                 outputs, states[index] = layer(outputs, states[index], mask=valid, training=training)
             read.append(outputs)
         return ops.concatenate(read, axis=1), states

@@ -9,6 +9,8 @@ import tensorflow as tf
 
 from shared.layers import GRU, LSTM, RecurrentStack, SimpleRNN, fused
 
+pytestmark = pytest.mark.usefixtures("two_cores")
+
 BATCH, TIME, FEATURES, UNITS = 3, 5, 7, 4
 HALVES, WHOLE = 34, 33  # rows: two halves that are large enough, and an odd number
 LAYERS = {
@@ -51,13 +53,6 @@ CASES = {
     "activations": Case(start=True, settings=ACTIVATIONS),
     "no bias": Case(settings={"use_bias": False}),
 }
-
-
-@pytest.fixture(autouse=True)
-def two_cores(monkeypatch):
-    """A batch is cut on every machine that runs these tests, and none of them has a GPU."""
-    monkeypatch.setattr(fused, "cores", lambda: 2)
-    monkeypatch.setattr(fused, "gpu_is_visible", lambda: False)
 
 
 def make_both(kind, **settings):
@@ -305,11 +300,6 @@ def test_without_training_a_gradient_can_be_had_all_the_same(kind):
     close(resting, learning)
 
 
-def count_loops(call, *shape):
-    graph = tf.function(call, autograph=False).get_concrete_function(tf.TensorSpec(shape)).graph
-    return sum("While" in operation.type for operation in graph.get_operations())
-
-
 @pytest.mark.parametrize(
     ("batch", "training", "cores", "loops"),
     [
@@ -322,7 +312,7 @@ def count_loops(call, *shape):
         (None, True, 2, 1),
     ],
 )
-def test_large_batches_are_cut_in_two_loops(monkeypatch, batch, training, cores, loops):
+def test_large_batches_are_cut_in_two_loops(monkeypatch, count_loops, batch, training, cores, loops):
     monkeypatch.setattr(fused, "cores", lambda: cores)
     layer, _ = make_both("simple")
     found = count_loops(lambda inputs: layer(inputs, training=training)[0], batch, TIME, FEATURES)
@@ -332,7 +322,9 @@ def test_large_batches_are_cut_in_two_loops(monkeypatch, batch, training, cores,
 @pytest.mark.parametrize(
     ("bidirectional", "cores", "loops"), [(False, 2, 2), (True, 2, 2), (True, 3, 2), (True, 4, 4)]
 )
-def test_no_batch_is_cut_where_both_directions_keep_the_cores_busy(monkeypatch, bidirectional, cores, loops):
+def test_no_batch_is_cut_where_both_directions_keep_the_cores_busy(
+    monkeypatch, count_loops, bidirectional, cores, loops
+):
     monkeypatch.setattr(fused, "cores", lambda: cores)
     stack = RecurrentStack(UNITS, bidirectional=bidirectional)
     stack.build((None, None, FEATURES))
@@ -343,7 +335,7 @@ def test_no_batch_is_cut_where_both_directions_keep_the_cores_busy(monkeypatch, 
 @pytest.mark.parametrize(
     ("batch", "time", "loops"), [(3, 9, 2), (2, 12, 2), (1, 23, 1), (24, 1, 1), (None, 24, 1), (24, None, 1)]
 )
-def test_long_sequences_are_read_in_two_windows(monkeypatch, batch, time, loops):
+def test_long_sequences_are_read_in_two_windows(monkeypatch, count_loops, batch, time, loops):
     monkeypatch.setattr(fused, "cores", lambda: 1)
     monkeypatch.setattr(fused, "SMALLEST_WINDOW", 12)
     layer, _ = make_both("simple")

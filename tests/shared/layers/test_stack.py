@@ -8,19 +8,14 @@ import tensorflow as tf
 import shared.layers.stack as stack_module
 from shared.layers import GRU, LSTM, RecurrentStack, SimpleRNN, fused
 
+pytestmark = pytest.mark.usefixtures("two_cores")
+
 BATCH, TIME, FEATURES, UNITS, DEPTH = 3, 7, 5, 4, 2
 MASK = np.arange(TIME) < np.array([[7], [4], [1]])
 KERAS = {"lstm": keras.layers.LSTM, "gru": keras.layers.GRU, "simple": keras.layers.SimpleRNN}
 every_cell = pytest.mark.parametrize("cell", KERAS)
 both_masks = pytest.mark.parametrize("mask", [None, MASK], ids=["whole", "padded"])
 both_directions = pytest.mark.parametrize("bidirectional", [False, True], ids=["forward", "bidirectional"])
-
-
-@pytest.fixture(autouse=True)
-def two_cores(monkeypatch):
-    """Layers can run at the same time on every machine that runs these tests, and none of them has a GPU."""
-    monkeypatch.setattr(fused, "cores", lambda: 2)
-    monkeypatch.setattr(fused, "gpu_is_visible", lambda: False)
 
 
 @pytest.fixture(params=["in turn", "staggered"])
@@ -202,23 +197,19 @@ def test_dropout_is_the_same_in_both_orders(monkeypatch):
         (40, {}, {"window": 20}, 4),
     ],
 )
-def test_layers_are_staggered_where_that_is_faster(time, settings, options, loops):
+def test_layers_are_staggered_where_that_is_faster(count_loops, time, settings, options, loops):
     """Five parts of at least eight steps, with a loop for each layer."""
     stack = make(**settings)
-    run = tf.function(lambda inputs: stack(inputs, **options)[0], autograph=False)
-    graph = run.get_concrete_function(tf.TensorSpec((BATCH, time, FEATURES))).graph
-    assert sum("While" in operation.type for operation in graph.get_operations()) == loops
+    assert count_loops(lambda inputs: stack(inputs, **options)[0], BATCH, time, FEATURES) == loops
 
 
 @pytest.mark.parametrize(("cores", "gpu"), [(1, False), (2, True)])
-def test_layers_are_not_staggered_without_a_second_core_or_with_a_gpu(monkeypatch, cores, gpu):
+def test_layers_are_not_staggered_without_a_second_core_or_with_a_gpu(monkeypatch, count_loops, cores, gpu):
     monkeypatch.setattr(fused, "cores", lambda: cores)
     monkeypatch.setattr(fused, "gpu_is_visible", lambda: gpu)
     monkeypatch.setattr(stack_module, "SMALLEST_PART", 1)
     stack = make("simple")
-    run = tf.function(lambda inputs: stack(inputs)[0], autograph=False)
-    graph = run.get_concrete_function(tf.TensorSpec((BATCH, TIME, FEATURES))).graph
-    assert sum("While" in operation.type for operation in graph.get_operations()) == DEPTH
+    assert count_loops(lambda inputs: stack(inputs)[0], BATCH, TIME, FEATURES) == DEPTH
 
 
 def test_seeds_of_the_layers_differ():

@@ -17,8 +17,8 @@ from unittest import mock
 import numpy as np
 
 from benchmarks.machine import describe_machine
-from shared.cli import run_script, whole_number
-from shared.quiet import import_tensorflow_quietly
+from shared.system.cli import run_script, whole_number
+from shared.system.quiet import import_tensorflow_quietly
 
 WORDS = {"a caption": 16, "a review": 256}  # padded length of what is trained on
 
@@ -75,10 +75,10 @@ def _tokens(shape, vocabulary) -> np.ndarray:
 
 def _captioning(policy: str) -> Callable[[], object]:
     from captioning.config import CaptioningConfig
-    from captioning.model import PRESETS, Captioner
-    from captioning.training import CaptionLoss, make_optimizer
-    from shared.runs import RunFolder
-    from shared.train_step import TrainStep
+    from captioning.model.captioner import PRESETS, Captioner
+    from captioning.training.run import CaptionLoss, make_optimizer
+    from shared.runs.folder import RunFolder
+    from shared.training.step import TrainStep
 
     config = CaptioningConfig.from_run(RunFolder.open(PRESETS / "flickr8k", "captioning"))
     config = dataclasses.replace(config, mixed_bfloat16=policy == "mixed_bfloat16")
@@ -97,9 +97,9 @@ def _captioning(policy: str) -> Callable[[], object]:
 
 def _charlm(policy: str) -> Callable[[], object]:
     from charlm.config import CharLMConfig
-    from charlm.model import CharLM
-    from charlm.training import language_loss, make_optimizer
-    from shared.train_step import TrainStep
+    from charlm.model.char_lm import CharLM
+    from charlm.training.run import language_loss, make_optimizer
+    from shared.training.step import TrainStep
 
     config = CharLMConfig()
     vocabulary = CharLM.from_any("shakespeare").vocabulary
@@ -116,10 +116,10 @@ def _charlm(policy: str) -> Callable[[], object]:
 
 def _sentiment(policy: str, adversarial: float = 0.0) -> Callable[[], object]:
     from sentiment.config import SentimentConfig
-    from sentiment.model import SentimentClassifier
-    from sentiment.optimizer import make_optimizer
-    from sentiment.training import Loss
-    from shared.train_step import TrainStep
+    from sentiment.model.classifier import SentimentClassifier
+    from sentiment.training.optimizer import make_optimizer
+    from sentiment.training.run import Loss
+    from shared.training.step import TrainStep
 
     config = SentimentConfig(adversarial=adversarial)
     vocabulary = SentimentClassifier.from_any("imdb").vocabulary
@@ -138,11 +138,11 @@ def _sentiment(policy: str, adversarial: float = 0.0) -> Callable[[], object]:
 
 def _language_model(policy: str) -> Callable[[], object]:
     from sentiment.config import SentimentConfig
-    from sentiment.language import WordLM
-    from sentiment.model import SentimentClassifier
-    from sentiment.pretraining import language_loss
-    from shared.muon import make_muon
-    from shared.train_step import TrainStep
+    from sentiment.model.classifier import SentimentClassifier
+    from sentiment.model.language import WordLM
+    from sentiment.training.pretraining import language_loss
+    from shared.training.optimizers import make_muon
+    from shared.training.step import TrainStep
 
     config = SentimentConfig()
     vocabulary = SentimentClassifier.from_any("imdb").vocabulary

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from benchmarks.machine import describe_machine
-from shared.cli import run_script, whole_number
-from shared.quiet import import_tensorflow_quietly
+from shared.system.cli import run_script, whole_number
+from shared.system.quiet import import_tensorflow_quietly
 
 DISTANCES = (0, 1, 2, 4, 8, 16, 32, 64, 128)
 
@@ -28,8 +28,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     print(describe_machine())
     import_tensorflow_quietly()
-    from charlm.data import encode_split, load_text
-    from charlm.model import CharLM
+    from charlm.data.splits import encode_split, load_text
+    from charlm.model.char_lm import CharLM
 
     data = load_text(arguments.data)
     print("| steps back | " + " | ".join(map(str, DISTANCES)) + " |")

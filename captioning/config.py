@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from shared.config import RunConfig, option
+from shared.runs.config import RunConfig, option
 
 DECODER_NAMES = ("late_attention", "soft_attention", "show_and_tell")
 CELL_NAMES = ("lstm", "gru", "simple")

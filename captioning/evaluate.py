@@ -11,14 +11,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from captioning.official import choose_tools, find_tool, official_metrics
+from captioning.evaluation.official import choose_tools, find_tool, official_metrics
 from captioning.predict import add_model_arguments, caption_images, load_captioner, progress, search_options
-from captioning.results import Result, scored
-from shared.cli import UserError, run_script
-from shared.output import check_output, write_whole
+from captioning.prediction.results import Result, scored
+from shared.system.cli import UserError, run_script
+from shared.system.output import check_output, write_whole
 
 if TYPE_CHECKING:
-    from captioning.data import Example
+    from captioning.data.examples import Example
 
 
 def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -102,8 +102,8 @@ def _prepare_output(out: Path, data: Path) -> None:
 
 
 def load_data(source: str, images: Path | None):
-    """The `captioning.data.CaptionData` of a source."""
-    from captioning.data import load_examples
+    """The `captioning.data.examples.CaptionData` of a source."""
+    from captioning.data.examples import load_examples
 
     return load_examples(source, images=images)
 

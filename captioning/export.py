@@ -9,8 +9,8 @@ from functools import partial
 from pathlib import Path
 
 from captioning.predict import LENGTH_PENALTY_HELP, SEARCH_DEFAULTS
-from shared.cli import UserError, finite_number, run_script, whole_number
-from shared.quiet import import_tensorflow_quietly
+from shared.system.cli import UserError, finite_number, run_script, whole_number
+from shared.system.quiet import import_tensorflow_quietly
 
 
 def parse_arguments(argv=None) -> argparse.Namespace:
@@ -46,7 +46,7 @@ def parse_arguments(argv=None) -> argparse.Namespace:
 def main(argv=None) -> int:
     arguments = parse_arguments(argv)
     import_tensorflow_quietly()
-    from captioning.model import Captioner
+    from captioning.model.captioner import Captioner
 
     captioner = Captioner.from_any(arguments.model)
     if not isinstance(captioner, Captioner):
@@ -75,8 +75,8 @@ def export_captioner(captioner, path: Path, search: dict) -> None:
     Raises:
         shared.export.ExportError: `path` cannot be written, or the SavedModel differs from the captioner.
     """
-    from captioning.exported import SETTINGS_FILE
-    from captioning.signatures import caption_signatures, check_export
+    from captioning.model.exported import SETTINGS_FILE
+    from captioning.model.signatures import caption_signatures, check_export
     from shared.export import export_saved_model
 
     export_saved_model(

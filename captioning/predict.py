@@ -19,14 +19,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from tqdm import tqdm
 
-from captioning.images import find_images, load_image
-from captioning.results import FORMATS, Result, write_results
-from shared.cli import UserError, finite_number, run_script, whole_number
-from shared.output import check_output
-from shared.quiet import import_tensorflow_quietly
+from captioning.data.images import find_images, load_image
+from captioning.prediction.results import FORMATS, Result, write_results
+from shared.system.cli import UserError, finite_number, run_script, whole_number
+from shared.system.output import check_output
+from shared.system.quiet import import_tensorflow_quietly
 
 if TYPE_CHECKING:
-    from captioning.model import Captioner
+    from captioning.model.captioner import Captioner
 
 SEARCH_DEFAULTS = {"n_best": 1, "num_beams": 3, "length_penalty": 0.8, "max_length": 30}
 # Photographs in the wheel of scikit-image, free to use.
@@ -57,7 +57,7 @@ def caption_images(
         **options: given to `captioner.caption`: `num_beams`, `n_best`, `length_penalty`, `max_length`.
 
     Yields:
-        A `captioning.results.Result` for each item, in their order.
+        A `captioning.prediction.results.Result` for each item, in their order.
     """
     workers = workers or min(8, os.cpu_count() or 1)
     with contextlib.closing(_read_ahead(captioner, items, batch_size, workers)) as batches:
@@ -104,7 +104,7 @@ def progress(results: Iterable[Result], total: int, batch_size: int) -> tqdm:
 def load_captioner(name: str) -> "Captioner":
     """The captioner of a preset, run folder or SavedModel folder; imports Keras and TensorFlow."""
     import_tensorflow_quietly()
-    from captioning.model import Captioner
+    from captioning.model.captioner import Captioner
 
     return Captioner.from_any(name)
 

@@ -8,9 +8,9 @@ import dataclasses
 from pathlib import Path
 
 from captioning.config import CaptioningConfig, recipe
-from shared.cli import add_config_arguments, config_from_arguments, run_script
-from shared.quiet import import_tensorflow_quietly
-from shared.runs import RunFolder, run_name
+from shared.runs.folder import RunFolder, run_name
+from shared.system.cli import add_config_arguments, config_from_arguments, run_script
+from shared.system.quiet import import_tensorflow_quietly
 
 
 def parse_arguments(argv=None) -> tuple[argparse.Namespace, CaptioningConfig]:
@@ -44,7 +44,7 @@ def _started_with(path: Path) -> CaptioningConfig:
 def main(argv=None) -> int:
     arguments, config = parse_arguments(argv)
     import_tensorflow_quietly()
-    from captioning.training import train_captioner
+    from captioning.training.run import train_captioner
 
     run = RunFolder.create(arguments.out, dataclasses.asdict(config), "captioning", resume=arguments.resume)
     result = train_captioner(

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from shared.config import RunConfig, option
+from shared.runs.config import RunConfig, option
 
 CELL_NAMES = ("lstm", "gru", "simple")
 OPTIMIZERS = ("muon", "adamw")

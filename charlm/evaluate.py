@@ -11,16 +11,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from charlm.config import CharLMConfig
-from charlm.data import TextData, encode_split, load_text
-from charlm.measures import Row, figures, measure, table
-from shared.cli import UserError, finite_number, run_script, whole_number
-from shared.output import check_output, open_output, write_whole
-from shared.presets import find_model
-from shared.quiet import import_tensorflow_quietly
-from shared.runs import RunFolder
+from charlm.data.splits import TextData, encode_split, load_text
+from charlm.evaluation.measures import Row, figures, measure, table
+from shared.runs.folder import RunFolder
+from shared.runs.presets import find_model
+from shared.system.cli import UserError, finite_number, run_script, whole_number
+from shared.system.output import check_output, open_output, write_whole
+from shared.system.quiet import import_tensorflow_quietly
 
 if TYPE_CHECKING:
-    from charlm.model import CharLM
+    from charlm.model.char_lm import CharLM
 
 # Settings of a run in whose place options of this script may stand.
 DATA_SETTINGS = ("data", "pattern", "validation_fraction", "test_fraction")
@@ -110,7 +110,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     _check_split(data, arguments.split)
     if arguments.json is not None:
         check_output(arguments.json, [Path(document.name) for document in data.documents])
-    from charlm.model import CharLM
+    from charlm.model.char_lm import CharLM
 
     model = CharLM.from_any(arguments.model)
     with open_output(None) as write:
@@ -147,7 +147,7 @@ def trained_with(name: str) -> CharLMConfig | None:
     Raises:
         UserError: there is no such model, or it is not one of this application.
     """
-    from charlm.model import PRESETS
+    from charlm.model.char_lm import PRESETS
 
     path = find_model(name, PRESETS, app="charlm")
     if (path / "saved_model.pb").exists():

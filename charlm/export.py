@@ -8,8 +8,8 @@ import json
 import os
 from pathlib import Path
 
-from shared.cli import UserError, run_script
-from shared.quiet import import_tensorflow_quietly
+from shared.system.cli import UserError, run_script
+from shared.system.quiet import import_tensorflow_quietly
 
 
 def parse_arguments(argv=None) -> argparse.Namespace:
@@ -29,7 +29,7 @@ def main(argv=None) -> int:
     # Where Keras sees a GPU, it writes operations into the graph that a computer without one does not have.
     os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
     import_tensorflow_quietly()
-    from charlm.model import CharLM
+    from charlm.model.char_lm import CharLM
 
     model = CharLM.from_any(arguments.model)
     if not isinstance(model, CharLM):
@@ -53,10 +53,10 @@ def export_charlm(model, path: Path) -> None:
     Raises:
         shared.export.ExportError: `path` cannot be written, or the SavedModel differs from the model.
     """
-    from charlm.exported import SETTINGS_FILE, VOCABULARY_FILE
-    from charlm.signatures import charlm_signatures, check_export
+    from charlm.model.exported import SETTINGS_FILE, VOCABULARY_FILE
+    from charlm.model.signatures import charlm_signatures, check_export
     from shared.export import export_saved_model
-    from shared.text import tokens_text
+    from shared.text.vocabulary import tokens_text
 
     export_saved_model(
         path,

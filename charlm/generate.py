@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
-from charlm.samples import as_jsonl, as_text, read_prompt, write_stream
-from shared.cli import run_script, whole_number
-from shared.output import check_output, open_output
-from shared.quiet import import_tensorflow_quietly
+from charlm.prediction.samples import as_jsonl, as_text, read_prompt, write_stream
+from shared.system.cli import run_script, whole_number
+from shared.system.output import check_output, open_output
+from shared.system.quiet import import_tensorflow_quietly
 
 if TYPE_CHECKING:
-    from charlm.model import CharLM
+    from charlm.model.char_lm import CharLM
 
 TEMPERATURE = 0.8
 LONG = 10_000  # characters of a prompt whose reading is shown
@@ -38,7 +38,7 @@ def generate(
     """What a model writes after each of some prompts, all of them side by side.
 
     Args:
-        model: a `charlm.model.CharLM` or `charlm.exported.ExportedCharLM`.
+        model: a `charlm.model.CharLM` or `charlm.model.exported.ExportedCharLM`.
         prompts: texts to go on with, of any characters; the same one several times for several samples. An
             empty one is begun by `model.vocabulary.start`.
         num_chars: characters to write after each.
@@ -54,12 +54,12 @@ def generate(
 
     Example:
 
-    >>> from charlm.model import CharLM
+    >>> from charlm.model.char_lm import CharLM
     >>> model = CharLM("helo", units=5, depth=1, embedding_size=3)
     >>> [len(text) for text in generate(model, ["he", ""], 7, seed=1)]
     [7, 7]
     """
-    from charlm.writer import Writer
+    from charlm.prediction.writer import Writer
 
     if isinstance(prompts, str):
         raise ValueError("prompts is one text. Expected a list of texts: put it in brackets, or use stream.")
@@ -92,12 +92,12 @@ def stream(
 
     Example:
 
-    >>> from charlm.model import CharLM
+    >>> from charlm.model.char_lm import CharLM
     >>> model = CharLM("helo", units=5, depth=1, embedding_size=3)
     >>> "".join(stream(model, "he", 7, seed=1)) == generate(model, ["he"], 7, seed=1)[0]
     True
     """
-    from charlm.writer import Writer
+    from charlm.prediction.writer import Writer
 
     writer = Writer(model, [prompt], temperature=temperature, top_k=top_k, top_p=top_p, seed=seed)
     return (piece for (piece,) in writer.pieces(num_chars) if piece)
@@ -183,8 +183,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments.output is not None:
         check_output(arguments.output, [Path(arguments.prompt_file)] if arguments.prompt_file else [])
     import_tensorflow_quietly()
-    from charlm.model import CharLM
-    from charlm.writer import Writer, draw_seed
+    from charlm.model.char_lm import CharLM
+    from charlm.prediction.writer import Writer, draw_seed
 
     model = CharLM.from_any(arguments.model)
     options = {name: getattr(arguments, name) for name in ("temperature", "top_k", "top_p", "seed")}

@@ -4,8 +4,8 @@ A preset is a run folder in half the size: the same files, weights rounded to fl
 (README.md) is written by hand.
 """
 
-from shared.cli import run_script
-from shared.presets import preset_script
+from shared.runs.presets import preset_script
+from shared.system.cli import run_script
 
 
 def main(argv=None) -> int:

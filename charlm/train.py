@@ -8,9 +8,9 @@ import dataclasses
 from pathlib import Path
 
 from charlm.config import CharLMConfig, recipe
-from shared.cli import add_config_arguments, config_from_arguments, run_script
-from shared.quiet import import_tensorflow_quietly
-from shared.runs import RunFolder, run_name
+from shared.runs.folder import RunFolder, run_name
+from shared.system.cli import add_config_arguments, config_from_arguments, run_script
+from shared.system.quiet import import_tensorflow_quietly
 
 
 def parse_arguments(argv=None) -> tuple[argparse.Namespace, CharLMConfig]:
@@ -51,7 +51,7 @@ def _started_with(path: Path) -> CharLMConfig:
 def main(argv=None) -> int:
     arguments, config = parse_arguments(argv)
     import_tensorflow_quietly()
-    from charlm.training import train_charlm
+    from charlm.training.run import train_charlm
 
     run = RunFolder.create(arguments.out, dataclasses.asdict(config), "charlm", resume=arguments.resume)
     result = train_charlm(config, run, resume=arguments.resume, cache_dir=arguments.cache)

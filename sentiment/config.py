@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from shared.config import RunConfig, option
+from shared.runs.config import RunConfig, option
 
 LANGUAGE_FOLDER = "language_model"  # of a run that trains one for itself
 CELL_NAMES = ("lstm", "gru", "simple")

@@ -11,14 +11,22 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from sentiment.comparison import MOST_LABELS, Row, figures, measure_baseline, measure_model, short, table
 from sentiment.config import SentimentConfig
-from sentiment.data import Review, ReviewData, load_reviews, print_problems
-from shared.cli import UserError, finite_number, run_script, whole_number
-from shared.output import check_output, open_output, write_whole
-from shared.presets import find_model
-from shared.quiet import import_tensorflow_quietly
-from shared.runs import RunFolder
+from sentiment.data.reviews import Review, ReviewData, load_reviews, print_problems
+from sentiment.evaluation.comparison import (
+    MOST_LABELS,
+    Row,
+    figures,
+    measure_baseline,
+    measure_model,
+    short,
+    table,
+)
+from shared.runs.folder import RunFolder
+from shared.runs.presets import find_model
+from shared.system.cli import UserError, finite_number, run_script, whole_number
+from shared.system.output import check_output, open_output, write_whole
+from shared.system.quiet import import_tensorflow_quietly
 
 # Settings of a run in whose place options of this script may stand.
 DATA_SETTINGS = ("data", "text_column", "label_column", "split_column", "validation_fraction", "seed")
@@ -100,7 +108,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         check_output(path, _input_files(config.data))
     data = _load(config)
     reviews = data.split(arguments.split)
-    from sentiment.model import SentimentClassifier
+    from sentiment.model.classifier import SentimentClassifier
 
     model = SentimentClassifier.from_any(arguments.model)
     reviews, notes = known_reviews(reviews, model.labels, data, arguments)
@@ -143,7 +151,7 @@ def trained_with(name: str) -> SentimentConfig | None:
     Raises:
         UserError: there is no such model, or it is not one of this application.
     """
-    from sentiment.model import PRESETS
+    from sentiment.model.classifier import PRESETS
 
     path = find_model(name, PRESETS, app="sentiment")
     if (path / "saved_model.pb").exists():

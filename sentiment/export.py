@@ -8,8 +8,8 @@ import json
 import os
 from pathlib import Path
 
-from shared.cli import UserError, run_script
-from shared.quiet import import_tensorflow_quietly
+from shared.system.cli import UserError, run_script
+from shared.system.quiet import import_tensorflow_quietly
 
 
 def parse_arguments(argv=None) -> argparse.Namespace:
@@ -28,7 +28,7 @@ def main(argv=None) -> int:
     # Where Keras sees a GPU, it writes operations into the graph that a computer without one does not have.
     os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
     import_tensorflow_quietly()
-    from sentiment.model import SentimentClassifier
+    from sentiment.model.classifier import SentimentClassifier
 
     model = SentimentClassifier.from_any(arguments.model)
     if not isinstance(model, SentimentClassifier):
@@ -51,10 +51,10 @@ def export_sentiment(model, path: Path) -> None:
     Raises:
         shared.export.ExportError: `path` cannot be written, or the SavedModel differs from the model.
     """
-    from sentiment.exported import SETTINGS_FILE, VOCABULARY_FILE
-    from sentiment.signatures import check_export, sentiment_signatures
+    from sentiment.model.exported import SETTINGS_FILE, VOCABULARY_FILE
+    from sentiment.model.signatures import check_export, sentiment_signatures
     from shared.export import export_saved_model
-    from shared.text import checksum, tokens_text
+    from shared.text.vocabulary import checksum, tokens_text
 
     about = {
         "labels": list(model.labels),

@@ -15,18 +15,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 from tqdm import tqdm
 
-from sentiment.inputs import STDIN, Item, from_arguments, open_texts
-from sentiment.page import render
-from sentiment.results import FORMATS, Result, write_results
-from sentiment.words import split_words
-from shared.cli import UserError, finite_number, run_script, whole_number
-from shared.output import check_output, write_whole
-from shared.quiet import import_tensorflow_quietly
-from shared.text import Vocabulary
+from sentiment.prediction.inputs import STDIN, Item, from_arguments, open_texts
+from sentiment.prediction.page import render
+from sentiment.prediction.results import FORMATS, Result, write_results
+from sentiment.text.words import split_words
+from shared.system.cli import UserError, finite_number, run_script, whole_number
+from shared.system.output import check_output, write_whole
+from shared.system.quiet import import_tensorflow_quietly
+from shared.text.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
-    from sentiment.explain import Explainer
-    from sentiment.model import SentimentClassifier
+    from sentiment.model.classifier import SentimentClassifier
+    from sentiment.prediction.explain import Explainer
 
 PATIENCE = 2.0  # seconds before a progress bar appears
 
@@ -42,14 +42,14 @@ def classify_texts(
     """Classifies a stream of texts, batch by batch.
 
     Args:
-        model: a `sentiment.model.SentimentClassifier` or `sentiment.exported.ExportedSentiment`.
+        model: a `sentiment.model.SentimentClassifier` or `sentiment.model.exported.ExportedSentiment`.
         items: the texts; taken as needed. Those with an error become results with that error.
         batch_size: texts that the model is given at once.
         abstain_below: where the highest probability is below, there is a reason to give no label.
         explainer: explains each text, if there is one.
 
     Yields:
-        A `sentiment.results.Result` for each item, in their order.
+        A `sentiment.prediction.results.Result` for each item, in their order.
     """
     items = iter(items)
     while batch := list(islice(items, batch_size)):
@@ -93,7 +93,7 @@ def _explained(result: Result, explainer: "Explainer") -> Result:
 def load_model(name: str) -> "SentimentClassifier":
     """The model of a preset, run folder or SavedModel folder; imports Keras and TensorFlow."""
     import_tensorflow_quietly()
-    from sentiment.model import SentimentClassifier
+    from sentiment.model.classifier import SentimentClassifier
 
     return SentimentClassifier.from_any(name)
 
@@ -240,7 +240,7 @@ def _items(arguments) -> contextlib.AbstractContextManager[Iterator[Item]]:
 def _explainer(model, arguments) -> "Explainer | None":
     if not arguments.explains:
         return None
-    from sentiment.explain import Explainer
+    from sentiment.prediction.explain import Explainer
 
     return Explainer(model)
 

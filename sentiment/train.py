@@ -8,9 +8,9 @@ import dataclasses
 from pathlib import Path
 
 from sentiment.config import LANGUAGE_FOLDER, SentimentConfig
-from shared.cli import UserError, add_config_arguments, config_from_arguments, run_script
-from shared.quiet import import_tensorflow_quietly
-from shared.runs import RunFolder, run_name
+from shared.runs.folder import RunFolder, run_name
+from shared.system.cli import UserError, add_config_arguments, config_from_arguments, run_script
+from shared.system.quiet import import_tensorflow_quietly
 
 
 def parse_arguments(argv=None) -> tuple[argparse.Namespace, SentimentConfig]:
@@ -40,7 +40,7 @@ def _started_with(path: Path) -> SentimentConfig:
 def main(argv=None) -> int:
     arguments, config = parse_arguments(argv)
     import_tensorflow_quietly()
-    from sentiment.training import train_sentiment
+    from sentiment.training.run import train_sentiment
 
     resume = arguments.resume
     if not resume and (arguments.out / LANGUAGE_FOLDER / "last.npz").exists():

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from shared.cli import UserError
+from shared.system.cli import UserError
 
 # Run by a fresh interpreter (-I: no user paths, no environment) that knows TensorFlow and three file names.
 # Arrays are named signature/argument. Strings travel in base64, as NumPy drops the zero bytes that a string

@@ -7,8 +7,8 @@ cells (places of an attended memory: steps of a sequence or squares of an image 
 from shared.layers.attention import AdditiveAttention, DotProductAttention
 from shared.layers.pooling import AttentionPooling, MaskedPooling, last_step, masked_max, masked_mean
 from shared.layers.recurrent import GRU, LSTM, SimpleRNN
+from shared.layers.sequence import read_sequence
 from shared.layers.stack import RecurrentStack
-from shared.layers.windows import read_sequence
 
 __all__ = [
     "GRU",

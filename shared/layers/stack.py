@@ -5,7 +5,7 @@ from keras import ops
 
 from shared.layers import fused
 from shared.layers.recurrent import GRU, LSTM, SimpleRNN
-from shared.layers.windows import read_sequence
+from shared.layers.sequence import read_sequence
 
 STAGGERED = 5  # parts of a sequence, each of which goes through all layers before the next
 SMALLEST_PART = 8  # steps; below, starting so many loops costs more than it hides

@@ -14,12 +14,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from captioning import data, evaluate, export, predict, train
+from captioning import evaluate, export, predict, train
 from captioning.config import CaptioningConfig
-from captioning.model import Captioner
-from shared.cli import run_script
-from shared.runs import RunFolder
-from shared.text import Vocabulary
+from captioning.data import report as data
+from captioning.model.captioner import Captioner
+from shared.runs.folder import RunFolder
+from shared.system.cli import run_script
+from shared.text.vocabulary import Vocabulary
 
 ROOT = Path(__file__).parents[2]
 WORDS = ("a", "red", "dog", "runs")
@@ -209,7 +210,7 @@ def test_a_batch_larger_than_the_data_is_all_of_them(place, monkeypatch, capsys)
     assert "Kept in large." in out
 
 
-@pytest.mark.parametrize("name", ["train", "evaluate", "predict", "export", "data"])
+@pytest.mark.parametrize("name", ["train", "evaluate", "predict", "export", "data.report"])
 def test_an_unknown_option_is_answered_before_tensorflow_is_imported(name):
     program = (
         f"import sys; from captioning.{name} import main\n"

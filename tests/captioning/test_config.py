@@ -11,8 +11,8 @@ import pytest
 
 from captioning import train
 from captioning.config import CELL_NAMES, DECODER_NAMES, CaptioningConfig, recipe
-from shared.cli import UserError
-from shared.runs import RunFolder
+from shared.runs.folder import RunFolder
+from shared.system.cli import UserError
 
 ROOT = Path(__file__).parents[2]
 
@@ -54,7 +54,7 @@ def test_heads_count_only_where_there_are_heads():
 
 
 def test_the_names_are_those_of_the_layers():
-    from captioning.decoders import DECODERS
+    from captioning.model.decoders import DECODERS
     from shared.layers import RecurrentStack
 
     assert set(DECODER_NAMES) == set(DECODERS)

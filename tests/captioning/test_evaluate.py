@@ -8,9 +8,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from captioning import evaluate, official
-from captioning.official import java_present, official_metrics
-from shared.cli import UserError, run_script
+from captioning import evaluate
+from captioning.evaluation import official
+from captioning.evaluation.official import java_present, official_metrics
+from shared.system.cli import UserError, run_script
 
 pytest.importorskip("pycocoevalcap", reason="needs the extra 'evaluation'")
 needs_java = pytest.mark.skipif(not java_present(), reason="needs a Java runtime")

@@ -10,15 +10,15 @@ import tensorflow as tf
 from PIL import Image
 from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
-from captioning.encoder import Encoder
+from captioning.data.images import load_image
 from captioning.export import export_captioner, parse_arguments
-from captioning.exported import SETTINGS_FILE, ExportedCaptioner
-from captioning.images import load_image
-from captioning.model import Captioner
-from captioning.signatures import caption_signatures, check_export
-from shared.cli import UserError
+from captioning.model.captioner import Captioner
+from captioning.model.encoder import Encoder
+from captioning.model.exported import SETTINGS_FILE, ExportedCaptioner
+from captioning.model.signatures import caption_signatures, check_export
 from shared.export import ExportError, export_saved_model
-from shared.text import Vocabulary
+from shared.system.cli import UserError
+from shared.text.vocabulary import Vocabulary
 
 WORDS = ("a", "red", "dog", "caf\u00e9", "runs")
 SIZE = 32
@@ -111,7 +111,7 @@ def test_the_graph_has_stock_operations_only(exported):
 
 
 def test_pngs_are_laid_on_white_as_the_image_loader_does():
-    from captioning.signatures import _decode
+    from captioning.model.signatures import _decode
 
     image = picture(7, 5)
     half = image.copy()
@@ -130,7 +130,7 @@ def test_pngs_are_laid_on_white_as_the_image_loader_does():
 
 
 def test_a_cmyk_photograph_is_read_and_a_note_of_its_upright_side_is_not():
-    from captioning.signatures import _decode
+    from captioning.model.signatures import _decode
 
     cmyk = encode(picture(16, 24).convert("CMYK"), "JPEG", quality=95)
     assert np.abs(_decode(tf.constant(cmyk)) - load_image(cmyk).astype(np.float32)).mean() < 5

@@ -14,8 +14,8 @@ from PIL import Image
 
 from captioning import predict
 from captioning.predict import caption_images, find_inputs
-from captioning.results import Result, write_results
-from shared.cli import UserError, run_script
+from captioning.prediction.results import Result, write_results
+from shared.system.cli import UserError, run_script
 
 
 class FakeCaptioner:

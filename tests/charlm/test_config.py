@@ -10,8 +10,8 @@ import pytest
 
 from charlm.config import CharLMConfig, recipe
 from charlm.train import parse_arguments
-from shared.cli import UserError
-from shared.runs import RunError, RunFolder
+from shared.runs.folder import RunError, RunFolder
+from shared.system.cli import UserError
 
 
 @pytest.mark.parametrize(

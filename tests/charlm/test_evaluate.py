@@ -7,14 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from charlm import dynamic, evaluate, measures
-from charlm.characters import CharacterVocabulary
+from charlm import evaluate
 from charlm.config import CharLMConfig
-from charlm.model import CharLM
-from charlm.ngram import NGramModel, best_order
-from charlm.scoring import Scorer
-from shared.cli import run_script
-from shared.runs import RunFolder
+from charlm.evaluation import dynamic, measures
+from charlm.evaluation.ngram import NGramModel, best_order
+from charlm.model.char_lm import CharLM
+from charlm.model.scoring import Scorer
+from charlm.text.characters import CharacterVocabulary
+from shared.runs.folder import RunFolder
+from shared.system.cli import run_script
 
 ROOT = Path(__file__).parents[2]
 TEXT = "a bad cab faced a deaf bee,\nand a bee fed a cad.\n" * 7 + "\u00e9t\u00e9, a \u20ac bead\n" * 2

@@ -13,18 +13,18 @@ import tensorflow as tf
 from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
 from charlm import export as script
-from charlm import signatures
-from charlm.characters import CharacterVocabulary
 from charlm.config import CharLMConfig
-from charlm.exported import SETTINGS_FILE, VOCABULARY_FILE, ExportedCharLM
 from charlm.generate import generate, stream
-from charlm.model import CharLM
-from charlm.scoring import Scorer
-from charlm.signatures import charlm_signatures, check_export, nested, state_names
-from shared.cli import UserError, run_script
+from charlm.model import signatures
+from charlm.model.char_lm import CharLM
+from charlm.model.exported import SETTINGS_FILE, VOCABULARY_FILE, ExportedCharLM
+from charlm.model.scoring import Scorer
+from charlm.model.signatures import charlm_signatures, check_export, nested, state_names
+from charlm.text.characters import CharacterVocabulary
 from shared.export import ExportError
-from shared.runs import RunFolder
-from shared.text import VocabularyError
+from shared.runs.folder import RunFolder
+from shared.system.cli import UserError, run_script
+from shared.text.vocabulary import VocabularyError
 
 CHARACTERS = "helo\n\u00e9"
 ODD = "h\u00e9l\U0001f600\u20ac\0"  # with characters that the vocabulary lacks

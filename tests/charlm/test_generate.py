@@ -15,11 +15,11 @@ import pytest
 from charlm import generate as script
 from charlm.config import CharLMConfig
 from charlm.generate import generate
-from charlm.model import CharLM
-from charlm.samples import as_text, read_prompt, write_stream
-from charlm.writer import Writer
-from shared.cli import UserError, run_script
-from shared.runs import RunFolder
+from charlm.model.char_lm import CharLM
+from charlm.prediction.samples import as_text, read_prompt, write_stream
+from charlm.prediction.writer import Writer
+from shared.runs.folder import RunFolder
+from shared.system.cli import UserError, run_script
 
 CHARACTERS = "helo\n\u00e9"
 ODD = "h\u00e9l\U0001f600\u20ac\0"  # with characters that the vocabulary lacks

@@ -3,9 +3,9 @@
 import pytest
 
 from charlm.generate import generate
-from charlm.model import PRESETS, CharLM
-from charlm.scoring import windowed
-from shared.presets import LARGEST_PRESET, preset_names
+from charlm.model.char_lm import PRESETS, CharLM
+from charlm.model.scoring import windowed
+from shared.runs.presets import LARGEST_PRESET, preset_names
 
 LINES = (
     "KING HENRY:\nGood morrow, my good lord; what news from France?\n"

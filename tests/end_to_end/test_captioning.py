@@ -29,8 +29,8 @@ TO_CONTINUE = shlex.split(
 INTERRUPTED = """
 import os, signal, sys
 from captioning import train
-from captioning.batches import CaptionBatches
-from shared.cli import run_script
+from captioning.training.batches import CaptionBatches
+from shared.system.cli import run_script
 
 def batches(self, epoch, plain=CaptionBatches.__call__):
     for step, batch in enumerate(plain(self, epoch), 1):

@@ -22,8 +22,8 @@ SMALL = shlex.split(
 INTERRUPTED = """
 import os, signal, sys
 from charlm import train
-from shared.windows import TextWindows
-from shared.cli import run_script
+from shared.training.windows import TextWindows
+from shared.system.cli import run_script
 
 def windows(self, epoch, plain=TextWindows.__call__):
     for step, batch in enumerate(plain(self, epoch), 1):

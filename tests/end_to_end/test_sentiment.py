@@ -25,8 +25,8 @@ PRETRAIN = shlex.split(
 INTERRUPTED = """
 import os, signal, sys
 from sentiment import train
-from shared.cli import run_script
-from shared.windows import TextWindows
+from shared.system.cli import run_script
+from shared.training.windows import TextWindows
 
 def windows(self, epoch, plain=TextWindows.__call__):
     for step, batch in enumerate(plain(self, epoch), 1):

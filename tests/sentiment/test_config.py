@@ -6,8 +6,8 @@ import json
 import pytest
 
 from sentiment.config import SentimentConfig
-from shared.cli import UserError
-from shared.runs import RunFolder
+from shared.runs.folder import RunFolder
+from shared.system.cli import UserError
 
 NAN, INFINITE = float("nan"), float("inf")
 

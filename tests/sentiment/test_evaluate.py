@@ -10,18 +10,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sentiment import comparison, evaluate
-from sentiment.baseline import NBSVM
-from sentiment.comparison import aligned, measure_baseline, measure_model, table
+from sentiment import evaluate
 from sentiment.config import SentimentConfig
-from sentiment.data import Review, ReviewData, load_reviews
-from sentiment.labels import save_labels
-from sentiment.metrics import measure
-from sentiment.model import SentimentClassifier
-from sentiment.words import split_words
-from shared.cli import run_script
-from shared.runs import RunFolder
-from shared.text import Vocabulary
+from sentiment.data.labels import save_labels
+from sentiment.data.reviews import Review, ReviewData, load_reviews
+from sentiment.evaluation import comparison
+from sentiment.evaluation.baseline import NBSVM
+from sentiment.evaluation.comparison import aligned, measure_baseline, measure_model, table
+from sentiment.evaluation.metrics import measure
+from sentiment.model.classifier import SentimentClassifier
+from sentiment.text.words import split_words
+from shared.runs.folder import RunFolder
+from shared.system.cli import run_script
+from shared.text.vocabulary import Vocabulary
 
 ROOT = Path(__file__).parents[2]
 WORDS = {

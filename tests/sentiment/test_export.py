@@ -14,17 +14,17 @@ import tensorflow as tf
 from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
 from sentiment import export as script
-from sentiment import signatures
 from sentiment.config import SentimentConfig
-from sentiment.exported import SETTINGS_FILE, VOCABULARY_FILE, ExportedSentiment
-from sentiment.graph_words import encode_texts
-from sentiment.labels import save_labels
-from sentiment.model import SentimentClassifier
-from sentiment.signatures import check_export, sentiment_signatures
-from shared.cli import UserError, run_script
+from sentiment.data.labels import save_labels
+from sentiment.model import signatures
+from sentiment.model.classifier import SentimentClassifier
+from sentiment.model.exported import SETTINGS_FILE, VOCABULARY_FILE, ExportedSentiment
+from sentiment.model.signatures import check_export, sentiment_signatures
+from sentiment.text.graph import encode_texts
 from shared.export import ExportError
-from shared.runs import RunFolder
-from shared.text import Vocabulary, VocabularyError
+from shared.runs.folder import RunFolder
+from shared.system.cli import UserError, run_script
+from shared.text.vocabulary import Vocabulary, VocabularyError
 
 LABELS = ("bad", "g\u00f6od", "so so")
 WORDS = ["a", "film", "good", "n\u2019t", "is", "!", "\u203c", "\u597d", "7\u204410", "caf\u00e9", "cafe"]

@@ -11,12 +11,13 @@ import keras
 import numpy as np
 import pytest
 
-from sentiment import explain, predict
-from sentiment.inputs import Item, from_arguments
-from sentiment.model import SentimentClassifier
+from sentiment import predict
+from sentiment.model.classifier import SentimentClassifier
 from sentiment.predict import classify_texts, wants_color
-from shared.cli import UserError, run_script
-from shared.text import Vocabulary
+from sentiment.prediction import explain
+from sentiment.prediction.inputs import Item, from_arguments
+from shared.system.cli import UserError, run_script
+from shared.text.vocabulary import Vocabulary
 
 VOCABULARY = Vocabulary((*Vocabulary.SPECIALS, "a", "good", "bad", "film"))
 

@@ -5,14 +5,14 @@ import dataclasses
 import numpy as np
 import pytest
 
-import sentiment.model
+import sentiment.model.classifier
 from sentiment.config import SentimentConfig
-from sentiment.labels import LABELS_FILE, save_labels
-from sentiment.model import PRESETS, SentimentClassifier
+from sentiment.data.labels import LABELS_FILE, save_labels
+from sentiment.model.classifier import PRESETS, SentimentClassifier
 from sentiment.preset import main
-from shared.presets import LARGEST_PRESET, preset_names
-from shared.runs import RunError, RunFolder
-from shared.text import Vocabulary
+from shared.runs.folder import RunError, RunFolder
+from shared.runs.presets import LARGEST_PRESET, preset_names
+from shared.text.vocabulary import Vocabulary
 
 TEXTS = ["a good film", "", "bad " * 40]
 ships = pytest.mark.skipif(not preset_names(PRESETS), reason="the preset imdb is not installed")
@@ -38,7 +38,7 @@ def test_a_preset_says_what_its_run_says(run, tmp_path, monkeypatch, capsys):
     assert f"Wrote {path}" in capsys.readouterr().out
     files = {"best.weights.h5", "config.json", "history.csv", "labels.json", "vocabulary.json"}
     assert {file.name for file in path.iterdir()} == files
-    monkeypatch.setattr(sentiment.model, "PRESETS", tmp_path / "presets")
+    monkeypatch.setattr(sentiment.model.classifier, "PRESETS", tmp_path / "presets")
     monkeypatch.chdir(tmp_path)
     preset, model = SentimentClassifier.from_any("mine"), SentimentClassifier.from_any(run.path)
     assert (preset.labels, preset.vocabulary, preset.temperature) == (model.labels, model.vocabulary, 1.75)

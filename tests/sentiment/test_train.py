@@ -9,8 +9,8 @@ import pytest
 
 from sentiment.config import SentimentConfig
 from sentiment.train import parse_arguments
-from shared.cli import UserError
-from shared.runs import RunError, RunFolder
+from shared.runs.folder import RunError, RunFolder
+from shared.system.cli import UserError
 
 
 def test_the_command_line_without_options():

@@ -1,0 +1,173 @@
+"""The official COCO caption metrics, quietly: BLEU, METEOR, ROUGE-L and CIDEr of pycocoevalcap."""
+
+import contextlib
+import functools
+import importlib
+import importlib.metadata
+import shutil
+import subprocess
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from shared.system.cli import UserError
+from shared.text.vocabulary import tokenize_words
+
+TOOL = "pycocoevalcap"
+JAVA_NEEDED = "Install a Java runtime (`java` on the PATH), or choose {other}."
+
+
+def official_metrics(
+    references: Mapping[str, Sequence[str]],
+    candidates: Mapping[str, str],
+    tokenizer: Literal["ptb", "words", "auto"] = "auto",
+    meteor: bool | Literal["auto"] = "auto",
+) -> dict[str, float | str]:
+    """Scores captions by the official COCO caption code.
+
+    Args:
+        references: for each image its reference captions.
+        candidates: for each of the same images the caption to score.
+        tokenizer: `"ptb"`, the Penn Treebank tokenizer of the official code, which needs Java; `"words"`,
+            `tokenize_words`; or `"auto"`, the first where Java is present, else the second.
+        meteor: whether METEOR is computed, which needs Java; `"auto"`: where Java is present.
+
+    Returns:
+        `BLEU-1` to `BLEU-4`, `METEOR` where computed, `ROUGE-L` and `CIDEr`; and under `tokenizer` and `tool`
+        what made them.
+
+    Raises:
+        UserError: pycocoevalcap is not installed, Java is needed and absent, or Java fails.
+        ValueError: references and candidates are not of the same images, or there are none.
+
+    Example:
+
+    >>> references = {"a.jpg": ["A dog runs.", "The dog is running."], "b.jpg": ["Two boats."]}
+    >>> candidates = {"a.jpg": "a dog runs", "b.jpg": "a boat"}
+    >>> scores = official_metrics(references, candidates, tokenizer="words", meteor=False)
+    >>> round(scores["BLEU-1"], 3)
+    0.6
+    """
+    tool = find_tool()
+    tokenizer, meteor = choose_tools(tokenizer, meteor)
+    if not candidates or references.keys() != candidates.keys():
+        raise ValueError(
+            f"Expected candidates for the images that have references, and at least one; "
+            f"got {len(references)} images with references and {len(candidates)} with candidates."
+        )
+    # The official code walks both dictionaries in step.
+    candidates = {image: [candidates[image]] for image in references}
+    split = _tokenize_ptb if tokenizer == "ptb" else _tokenize_words
+    references, candidates = split(references), split(candidates)
+    return _scores(references, candidates, meteor) | {"tokenizer": tokenizer, "tool": tool}
+
+
+def find_tool() -> str:
+    """Name and version of the official code.
+
+    Raises:
+        UserError: it is not installed.
+    """
+    try:
+        return f"{TOOL} {importlib.metadata.version(TOOL)}"
+    except importlib.metadata.PackageNotFoundError:
+        raise UserError(
+            f"Evaluation needs the package {TOOL}, which is not installed. "
+            "Install it by `pip install 'unrolled[evaluation]'`."
+        ) from None
+
+
+@functools.cache
+def java_present() -> bool:
+    """Whether a Java runtime answers; a mere stub named `java`, as macOS has it, does not count."""
+    if shutil.which("java") is None:
+        return False
+    return subprocess.run(["java", "-version"], capture_output=True, check=False).returncode == 0
+
+
+def choose_tools(tokenizer: str, meteor: bool | str) -> tuple[str, bool]:
+    """What `"auto"` stands for here, with or without Java; see `official_metrics`.
+
+    Raises:
+        UserError: what is asked for needs Java, and there is none.
+    """
+    if tokenizer not in ("ptb", "words", "auto"):
+        raise ValueError(f"Unknown tokenizer {tokenizer!r}. Expected 'ptb', 'words' or 'auto'.")
+    if tokenizer == "auto":
+        tokenizer = "ptb" if java_present() else "words"
+    if meteor == "auto":
+        meteor = java_present()
+    if tokenizer == "ptb" and not java_present():
+        raise UserError("The PTB tokenizer needs Java. " + JAVA_NEEDED.format(other="the tokenizer 'words'"))
+    if meteor and not java_present():
+        raise UserError("METEOR needs Java. " + JAVA_NEEDED.format(other="to leave it out"))
+    return tokenizer, meteor
+
+
+def _tokenize_words(captions):
+    return {image: [" ".join(tokenize_words(text)) for text in texts] for image, texts in captions.items()}
+
+
+def _tokenize_ptb(captions):
+    """What the official `PTBTokenizer` gives, from its Java program, its options and its list of punctuation.
+
+    The official wrapper writes into the package's folder, which may be read-only, and talks to the terminal.
+    """
+    module = _import("tokenizer.ptbtokenizer")
+    # One caption a line: no character in it may end the line.
+    texts = [" ".join(text.split()) for several in captions.values() for text in several]
+    jar = Path(module.__file__).with_name(module.STANFORD_CORENLP_3_4_1_JAR)
+    command = ["java", "-Dfile.encoding=UTF-8", "-cp", str(jar), "edu.stanford.nlp.process.PTBTokenizer"]
+    lines = _run_java([*command, "-preserveLines", "-lowerCase"], "\n".join(texts) + "\n").split("\n")
+    if len(lines) != len(texts) + 1:
+        raise UserError(f"The PTB tokenizer returned {len(lines) - 1} lines for {len(texts)} captions.")
+    # A token may hold other spaces: the official code splits at this one only.
+    kept = (" ".join(w for w in line.rstrip().split(" ") if w not in module.PUNCTUATIONS) for line in lines)
+    return {image: [next(kept) for _ in several] for image, several in captions.items()}
+
+
+def _run_java(command, text):
+    done = subprocess.run(command, input=text.encode(), capture_output=True, check=False)
+    if done.returncode != 0:
+        reason = done.stderr.decode(errors="replace").strip().splitlines()
+        raise UserError(f"Java ended with status {done.returncode}: {reason[-1] if reason else 'no message'}")
+    return done.stdout.decode()
+
+
+def _scores(references, candidates, meteor):
+    bleu, _ = _import("bleu.bleu").Bleu(4).compute_score(references, candidates, verbose=0)
+    scores = {f"BLEU-{n}": score for n, score in enumerate(bleu, 1)}
+    if meteor:
+        with _meteor() as scorer:
+            scores["METEOR"], _ = scorer.compute_score(references, candidates)
+    scores["ROUGE-L"], _ = _import("rouge.rouge").Rouge().compute_score(references, candidates)
+    scores["CIDEr"], _ = _import("cider.cider").Cider().compute_score(references, candidates)
+    return {name: float(score) for name, score in scores.items()}
+
+
+@contextlib.contextmanager
+def _meteor() -> Iterator[Any]:
+    """The official METEOR scorer; its Java process and pipes, which it leaves to chance, are closed."""
+    scorer = _import("meteor.meteor").Meteor()
+    process = scorer.meteor_p
+    try:
+        yield scorer
+    except (OSError, ValueError) as error:
+        process.kill()
+        message = process.stderr.read().decode(errors="replace").strip()
+        raise UserError(f"METEOR's Java process failed: {message or error}") from error
+    finally:
+        process.kill()
+        process.wait()
+        for pipe in (process.stdin, process.stdout, process.stderr):
+            with contextlib.suppress(OSError):
+                pipe.close()
+        if scorer.lock.locked():
+            scorer.lock.release()  # its destructor would wait for ever
+
+
+def _import(name):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the package is older than some of Python's warnings
+        return importlib.import_module(f"{TOOL}.{name}")

@@ -1,0 +1,104 @@
+"""What became of each image, written line by line as text, JSON Lines or CSV."""
+
+import csv
+import io
+import json
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from shared.system.output import open_output
+
+if TYPE_CHECKING:
+    from captioning.model.captioner import Caption
+
+CSV_COLUMNS = ("image", "rank", "caption", "log_prob", "confidence", "error")
+
+
+class Result(NamedTuple):
+    """What became of one image: its captions, best first, or why there are none.
+
+    `key` is what stood for the image in the input, a path for example.
+    """
+
+    key: Any
+    captions: Sequence["Caption"]
+    error: str | None
+
+
+def write_results(results: Iterable[Result], form: str, path: Path | None = None) -> int:
+    """Writes each result as soon as it is there, so that nothing is lost if the run is stopped.
+
+    Args:
+        results: what to write.
+        form: `"text"`, `"jsonl"` or `"csv"`.
+        path: file to write, or None for standard output.
+
+    Returns:
+        How many results are errors.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    header, as_lines = FORMATS[form]
+    failures = 0
+    with open_output(path) as write:
+        if header:
+            write(header + "\n")
+        for result in results:
+            failures += result.error is not None
+            write(as_lines(result) + "\n")
+    return failures
+
+
+def _as_text(result: Result) -> str:
+    if result.error is not None:
+        return f"{result.key}: error: {_without_name(result)}"
+    width = max(len(caption.text) for caption in result.captions)
+    digits = len(str(len(result.captions)))
+    lines = [str(result.key)]
+    for rank, caption in enumerate(result.captions, 1):
+        number = f"{rank:>{digits}}. " if len(result.captions) > 1 else ""
+        lines.append(f"  {number}{caption.text:<{width}}  (confidence {caption.confidence:.2f})")
+    return "\n".join(lines)
+
+
+def _as_json(result: Result) -> str:
+    record = {"image": str(result.key)}
+    if result.error is not None:
+        return json.dumps(record | {"error": _without_name(result)}, ensure_ascii=False)
+    best, *others = map(scored, result.captions)
+    alternatives = {"alternatives": others} if others else {}
+    return json.dumps(record | best | alternatives, ensure_ascii=False)
+
+
+def _as_csv(result: Result) -> str:
+    name = {"image": result.key}
+    rows = [{**name, "rank": rank, **scored(caption)} for rank, caption in enumerate(result.captions, 1)]
+    if result.error is not None:
+        rows = [{**name, "error": _without_name(result)}]
+    text = io.StringIO()
+    csv.DictWriter(text, CSV_COLUMNS, lineterminator="\n").writerows(rows)
+    return text.getvalue().removesuffix("\n")
+
+
+def scored(caption: "Caption") -> dict[str, str | float]:
+    """A caption with its scores, as it is written to JSON and CSV."""
+    return {
+        "caption": caption.text,
+        "log_prob": round(caption.log_prob, 4),
+        "confidence": round(caption.confidence, 4),
+    }
+
+
+def _without_name(result: Result) -> str:
+    """The error on one line, without the name of the image where the message begins with it."""
+    return " ".join(result.error.split()).removeprefix(f"{result.key}: ")
+
+
+# For each format its header, and a function from a result to its lines.
+FORMATS: dict[str, tuple[str, Callable[[Result], str]]] = {
+    "text": ("", _as_text),
+    "jsonl": ("", _as_json),
+    "csv": (",".join(CSV_COLUMNS), _as_csv),
+}

@@ -1,0 +1,7 @@
+"""Reports what a source of data holds: python -m charlm.data SOURCE."""
+
+from charlm.data.report import main
+from shared.system.cli import run_script
+
+if __name__ == "__main__":
+    raise SystemExit(run_script(main))

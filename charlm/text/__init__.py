@@ -1,0 +1,1 @@
+"""Text as ids of characters: `characters` in Python, `graph` the same inside a SavedModel."""

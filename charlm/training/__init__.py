@@ -1,0 +1,1 @@
+"""What `python -m charlm.train` puts together: `run`."""

@@ -1,0 +1,157 @@
+"""One training run of a character model: text, model, loss and validation for `shared.training`."""
+
+from pathlib import Path
+
+import keras
+import numpy as np
+from keras import ops
+
+from charlm.config import CharLMConfig
+from charlm.data.splits import TextData, encode_split, load_text
+from charlm.generate import generate
+from charlm.model.char_lm import CharLM
+from charlm.model.scoring import Scorer
+from charlm.text.characters import CharacterVocabulary
+from shared.runs.folder import RunFolder
+from shared.system.cli import UserError
+from shared.training.loop import TrainResult, train
+from shared.training.losses import sequence_cross_entropy
+from shared.training.optimizers import make_muon
+from shared.training.pace import cosine
+from shared.training.precision import choose_policy
+from shared.training.reporting import Size
+from shared.training.windows import TextWindows
+
+VALIDATED = 2**20  # tokens; of a longer validation text, the first so many are read after each epoch
+CHARACTERS = Size("characters", lambda batch: batch["tokens"][:, 1:].size, "nats/character")
+
+
+def train_charlm(
+    config: CharLMConfig, run: RunFolder, *, resume: bool = False, cache_dir: Path | None = None
+) -> TrainResult:
+    """Trains a character model in a run folder.
+
+    Args:
+        config: settings of the run.
+        run: its folder.
+        resume: go on from the run's last checkpoint.
+        cache_dir: folder for the ids of a text that is too long for memory.
+
+    Returns:
+        History, best epoch and its metrics.
+
+    Raises:
+        UserError: the text cannot be used, or the settings do not fit it.
+    """
+    keras.utils.set_random_seed(config.seed)
+    data = load_text(
+        config.data,
+        pattern=config.pattern,
+        validation_fraction=config.validation_fraction,
+        test_fraction=config.test_fraction,
+    )
+    print(f"{data.name}: {data.rule}.", flush=True)
+    _check_validation(data)
+    vocabulary = _vocabulary(config, run, data, resume)
+    ids = {split: encode_split(data, split, vocabulary, cache_dir) for split in ("train", "validation")}
+    windows = TextWindows(
+        ids["train"],
+        config.batch_size,
+        config.window,
+        steps_between=config.steps_between,
+        forget_rate=config.forget_rate,
+        seed=config.seed,
+    )
+    policy = choose_policy(config.precision)
+    model = CharLM.from_settings(config, vocabulary, dtype=policy)
+    validation = Validation(model, ids["validation"][:VALIDATED], run, config)
+    if not resume:
+        validation.show("untrained")
+    return train(
+        model,
+        make_optimizer(config, policy),
+        language_loss,
+        windows,
+        epochs=None if config.minutes else _epochs(config, windows),
+        minutes=config.minutes,
+        schedule=cosine(config.highest_rate, config.warmup),
+        steps_per_epoch=windows.steps_per_epoch,
+        run=run,
+        evaluate=validation,
+        monitor="val_nats",
+        mode="min",
+        patience=config.patience,
+        clip_norm=config.clip_norm,
+        average=config.average_decay,
+        initial_carry=model.get_initial_state(windows.batch_size),
+        keep_carry=True,
+        size=CHARACTERS,
+        resume=resume,
+    )
+
+
+def _check_validation(data: TextData) -> None:
+    if "validation" not in data.splits:
+        raise UserError(
+            f"{data.name} has no validation part, by which the best weights are known. "
+            "Give a --validation-fraction above 0."
+        )
+    if data.characters("validation") < 2:
+        raise UserError(
+            f"The validation part of {data.name} has one character, and the first is not predicted. Expected "
+            "at least two: give more text, or a larger --validation-fraction."
+        )
+
+
+def _vocabulary(config: CharLMConfig, run: RunFolder, data: TextData, resume: bool) -> CharacterVocabulary:
+    if resume:
+        return CharacterVocabulary.load(run.vocabulary_file)
+    vocabulary = CharacterVocabulary.build(data.chunks("train"), min_count=config.min_count)
+    vocabulary.save(run.vocabulary_file)
+    return vocabulary
+
+
+def _epochs(config: CharLMConfig, windows: TextWindows) -> int:
+    """Epochs of the training loop that make up the passes over the text."""
+    return -(-config.epochs * windows.steps_per_pass // windows.steps_per_epoch)
+
+
+def make_optimizer(config: CharLMConfig, policy: str = "float32") -> keras.optimizers.Optimizer:
+    """Muon or AdamW; its rate comes from a schedule. Only matrices decay."""
+    if config.optimizer == "muon":
+        return make_muon(config.highest_rate, policy, config.weight_decay)
+    optimizer = keras.optimizers.AdamW(config.highest_rate, beta_2=0.99, weight_decay=config.weight_decay)
+    optimizer.exclude_from_weight_decay(var_names=["bias", "embeddings"])
+    return optimizer
+
+
+def language_loss(model: CharLM, batch, carry):
+    """Cross entropy of each next token in nats, and the state to go on with."""
+    tokens = batch["tokens"]  # (batch, window + 1)
+    keeps = ops.expand_dims(batch["keeps_state"], -1)  # (batch, 1)
+    carry = keras.tree.map_structure(lambda state: ops.where(keeps, state, ops.zeros_like(state)), carry)
+    hidden, states = model.hidden(tokens[:, :-1], carry, training=True)
+    logits = model.score(hidden, training=True)  # (batch, window, vocabulary)
+    return sequence_cross_entropy(tokens[:, 1:], logits), states
+
+
+class Validation:
+    """Nats per character of the validation text, cold every 256 tokens, and samples to read."""
+
+    def __init__(self, model: CharLM, ids: np.ndarray, run: RunFolder, config: CharLMConfig):
+        self._model, self._ids, self._run, self._config = model, ids, run, config
+        self._scorer = Scorer(model)
+
+    def __call__(self, epoch: int) -> dict[str, float]:
+        score = self._scorer.windowed(self._ids)
+        self.show(f"epoch {epoch}, {score.nats_per_character:.4f} nats per character")
+        return {"val_nats": score.nats_per_character}
+
+    def show(self, title: str) -> None:
+        """Adds what the model writes now, from the same prompts and seed each time, to `samples.txt`."""
+        if not self._config.sample_length:
+            return
+        prompts = self._config.prompts
+        texts = generate(self._model, prompts, self._config.sample_length, seed=self._config.seed)
+        pages = "\n\n".join(prompt + text for prompt, text in zip(prompts, texts, strict=True))
+        self._run.append_samples(f"--- {title}\n{pages}\n")

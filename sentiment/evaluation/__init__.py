@@ -1,0 +1,1 @@
+"""Figures of a classifier: `metrics`, and their `comparison` with the `baseline` NB-SVM."""

@@ -1,0 +1,303 @@
+"""The reader of reviews: an embedding, a recurrent stack, pooling and an output layer in one Keras model."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import keras
+import numpy as np
+from keras import ops
+
+from sentiment.config import POOLINGS, SentimentConfig
+from sentiment.data.labels import load_labels
+from sentiment.text.words import split_words
+from shared.layers import AttentionPooling, RecurrentStack, masked_max, masked_mean
+from shared.runs.folder import RunFolder
+from shared.runs.presets import find_model
+from shared.text.vocabulary import Vocabulary
+
+PRESETS = Path(__file__).parents[1] / "presets"
+
+
+@keras.saving.register_keras_serializable("unrolled")
+class SentimentClassifier(keras.Model):
+    """Reads a text word by word, in one or both directions, and says which label it has.
+
+        e_t = E[x_t],  h = stack(e),  y = W norm(pool(h)) + b,  p = softmax(y / temperature)
+
+    An ordinary Keras model: `compile`, `fit`, `predict`, `save` and `keras.models.load_model` work on it. Its
+    vocabulary, its labels and its temperature are part of it.
+
+    Sources: Graves and Schmidhuber 2005, "Framewise Phoneme Classification with Bidirectional LSTM"; Howard
+    and Ruder 2018, "Universal Language Model Fine-tuning", section 3.3 (pooling by concatenation, batch
+    normalization of the pooled vector); Guo et al. 2017, "On Calibration of Modern Neural Networks".
+
+    Args:
+        vocabulary: a `shared.text.vocabulary.Vocabulary`, or its list of tokens.
+        labels: names of the labels.
+        cell: `"lstm"`, `"gru"` or `"simple"`.
+        units: width of each recurrence.
+        depth: recurrent layers.
+        bidirectional: whether each layer reads the text from its end, too.
+        pooling: `"last"` (the state after the last word, of each direction), `"mean"`, `"max"`,
+            `"attention"`, or `"concat"`: the first three side by side.
+        embedding_size: width of an embedded word.
+        dropout: rate between recurrent layers, one mask for all steps.
+        word_dropout: rate at which whole words are left blank.
+        input_dropout: rate on embedded words, one mask for all steps.
+        output_dropout: rate on the pooled vector.
+        recurrent_weight_dropout: rate on the weights of the recurrent kernels.
+        window: steps in which the stack reads, with its state carried on; the gradient ends at its borders.
+        seed: seed of all dropout; None draws one.
+
+    Call arguments:
+        tokens: `(batch, time)` int, ids of the vocabulary.
+        mask: `(batch, time)` bool, False at padding; None: all tokens count.
+        training: whether dropout is active.
+
+    Returns:
+        Logits `(batch, labels)` float32, not yet divided by the temperature.
+
+    Raises:
+        ValueError: a setting cannot be used.
+
+    Example:
+
+    >>> words = Vocabulary((*Vocabulary.SPECIALS, "a", "good", "film"))
+    >>> model = SentimentClassifier(words, ["negative", "positive"], units=3, embedding_size=5)
+    >>> tuple(model(model.encode("A good film")[None]).shape)
+    (1, 2)
+    >>> model.probabilities(["A good film", ""]).shape
+    (2, 2)
+    """
+
+    def __init__(
+        self,
+        vocabulary: Vocabulary | Sequence[str],
+        labels: Sequence[str],
+        cell: str = "lstm",
+        units: int = 256,
+        depth: int = 1,
+        bidirectional: bool = True,
+        pooling: str = "concat",
+        embedding_size: int = 256,
+        dropout: float = 0.0,
+        word_dropout: float = 0.0,
+        input_dropout: float = 0.0,
+        output_dropout: float = 0.0,
+        recurrent_weight_dropout: float = 0.0,
+        window: int = 512,
+        seed: int | None = None,
+        name: str = "sentiment",
+        **kwargs,
+    ):
+        super().__init__(name=name, **kwargs)
+        self.supports_masking = True
+        self.vocabulary = vocabulary if isinstance(vocabulary, Vocabulary) else Vocabulary(vocabulary)
+        self.labels = tuple(labels)
+        self.settings = {
+            "cell": cell,
+            "units": units,
+            "depth": depth,
+            "bidirectional": bidirectional,
+            "pooling": pooling,
+            "embedding_size": embedding_size,
+            "dropout": dropout,
+            "word_dropout": word_dropout,
+            "input_dropout": input_dropout,
+            "output_dropout": output_dropout,
+            "recurrent_weight_dropout": recurrent_weight_dropout,
+            "window": window,
+            "seed": seed,
+        }
+        _check(self.labels, pooling, window)
+        self.window, self.pooling = window, pooling
+        policy = self.dtype_policy
+        self.embedding = make_embedding(len(self.vocabulary), embedding_size, policy)
+        self.stack = RecurrentStack(
+            units,
+            cell=cell,
+            depth=depth,
+            bidirectional=bidirectional,
+            dropout=dropout,
+            recurrent_weight_dropout=recurrent_weight_dropout,
+            seed=seed,
+            dtype=policy,
+            name="stack",
+        )
+        # Seeds of the stack are those from `seed` up.
+        self.drop_words = self._dropout(word_dropout, (None, None, 1), 1)
+        self.drop_input = self._dropout(input_dropout, (None, 1, None), 2)
+        self.drop_output = self._dropout(output_dropout, None, 3)
+        if pooling == "attention":
+            self.attention = AttentionPooling(units, dtype=policy, name="attention")
+        self.normalization = keras.layers.BatchNormalization(
+            momentum=0.9, dtype="float32", name="normalization"
+        )
+        # From zeros: a random layer would first teach the recurrence, which may know much, random things.
+        self.output_layer = keras.layers.Dense(
+            len(self.labels), kernel_initializer="zeros", dtype="float32", name="output"
+        )
+        self._temperature = self.add_weight(
+            shape=(), initializer="ones", dtype="float32", trainable=False, name="temperature"
+        )
+        self._readers = {}
+        self(keras.KerasTensor((None, None), dtype="int32"))  # all shapes are known: whole from the start
+
+    def _dropout(self, rate, noise_shape, place):
+        seed = self.settings["seed"]
+        seed = seed if seed is None else (seed - place) % 2**31
+        return keras.layers.Dropout(rate, noise_shape=noise_shape, seed=seed, dtype=self.dtype_policy)
+
+    def get_config(self):
+        own = {"vocabulary": list(self.vocabulary.tokens), "labels": list(self.labels)}
+        return {**super().get_config(), **self.settings, **own}
+
+    @classmethod
+    def from_settings(
+        cls, config: SentimentConfig, vocabulary: Vocabulary, labels: Sequence[str], dtype="float32"
+    ) -> "SentimentClassifier":
+        """A new model with the settings of a run, under a dtype policy."""
+        names = ("cell", "units", "depth", "bidirectional", "pooling", "embedding_size", "dropout")
+        rates = ("word_dropout", "input_dropout", "output_dropout", "recurrent_weight_dropout")
+        settings = {name: getattr(config, name) for name in (*names, *rates, "window", "seed")}
+        return cls(vocabulary, labels, **settings, dtype=dtype)
+
+    @classmethod
+    def from_run(cls, run: RunFolder) -> "SentimentClassifier":
+        """The best model of a run folder or preset, in float32.
+
+        Raises:
+            UserError: the run has no checkpoint yet, or its files do not fit each other.
+        """
+        run.require_best_weights()  # a run without has nothing else worth an error
+        vocabulary = Vocabulary.load(run.vocabulary_file)
+        model = cls.from_settings(SentimentConfig.from_run(run), vocabulary, load_labels(run))
+        run.load_best_weights(model, len(vocabulary))
+        return model
+
+    @classmethod
+    def from_any(cls, name: str | Path):
+        """The model that `name` says: a preset, a run folder or an exported SavedModel folder.
+
+        Raises:
+            UserError: there is nothing of that name, or it holds no sentiment model.
+        """
+        path = find_model(name, PRESETS, app="sentiment")
+        if (path / "saved_model.pb").exists():
+            from sentiment.model.exported import ExportedSentiment
+
+            return ExportedSentiment(path)
+        return cls.from_run(RunFolder.open(path, "sentiment"))
+
+    @property
+    def temperature(self) -> float:
+        """By what logits are divided before they become probabilities; fitted in training."""
+        return float(self._temperature)
+
+    @temperature.setter
+    def temperature(self, value: float) -> None:
+        self._temperature.assign(value)
+
+    def encode(self, text: str) -> np.ndarray:
+        """The ids `(tokens,)` int32 of a text: its start, its words and its end."""
+        return encode_words(self.vocabulary, split_words(text))
+
+    def call(self, tokens, mask=None, training=False):
+        return self.classify(self.embed(tokens), mask=mask, training=training)
+
+    def compute_mask(self, inputs, previous_mask):
+        # Masks are passed by the caller, never implied.
+        return None
+
+    def embed(self, tokens):
+        """Vectors `(batch, time, embedding)` of tokens `(batch, time)`, as the recurrent stack reads them."""
+        return self.embedding(tokens)
+
+    def classify(self, embedded, mask=None, training=False):
+        """Logits `(batch, labels)` float32 of embedded words `(batch, time, embedding)`."""
+        pooled = self.pool(embedded, mask=mask, training=training)
+        # Averages over many words differ little between texts, and an output layer would hear little of it.
+        pooled = self.normalization(pooled, training=training)
+        return self.output_layer(self.drop_output(pooled, training=training))
+
+    def pool(self, embedded, mask=None, training=False):
+        """The vector `(batch, features)` float32 that the stack makes of embedded words, not normalized."""
+        embedded = self.drop_words(embedded, training=training)
+        embedded = self.drop_input(embedded, training=training)
+        outputs, states = self.stack(embedded, mask=mask, training=training, window=self.window)
+        return ops.cast(self._pool(outputs, states[-1], mask), "float32")
+
+    def _pool(self, outputs, states, mask):
+        # Of each direction, the first state is the output after all words.
+        size = len(states) // (2 if self.stack.bidirectional else 1)
+        last = ops.concatenate(states[::size], axis=-1)
+        if self.pooling == "last":
+            return last
+        if self.pooling == "attention":
+            return self.attention(outputs, mask=mask)
+        pools = {"mean": masked_mean, "max": masked_max}
+        if self.pooling in pools:
+            return pools[self.pooling](outputs, mask)
+        return ops.concatenate([last, masked_mean(outputs, mask), masked_max(outputs, mask)], axis=-1)
+
+    def probabilities(
+        self, texts: Sequence[str], progress: Callable[[int], object] | None = None
+    ) -> np.ndarray:
+        """What the model thinks of texts of any length.
+
+        Args:
+            texts: any number of them.
+            progress: called with the number of texts done since it was last called.
+
+        Returns:
+            Probabilities `(texts, labels)` float32, calibrated by the temperature.
+        """
+        from sentiment.model.batching import softmax
+
+        return softmax(self.logits([self.encode(text) for text in texts], progress) / self.temperature)
+
+    def logits(
+        self, sequences: Sequence[np.ndarray], progress: Callable[[int], object] | None = None
+    ) -> np.ndarray:
+        """Logits `(texts, labels)` float32 of ids that `encode` gave, each `(tokens,)`."""
+        return self._reader("logits", lambda tokens, mask: self(tokens, mask=mask))(sequences, progress)
+
+    def normalize_by(self, sequences: Sequence[np.ndarray]) -> None:
+        """Takes mean and variance of the pooled vectors of these texts for those of the normalization.
+
+        What training leaves there belongs to weights that have changed since, or to those of which averages
+        were taken (Izmailov et al. 2018, "Averaging Weights Leads to Wider Optima", section 3.2).
+        """
+        pooled = self._reader("pooled", lambda tokens, mask: self.pool(self.embed(tokens), mask))(sequences)
+        self.normalization.moving_mean.assign(pooled.mean(axis=0))
+        self.normalization.moving_variance.assign(pooled.var(axis=0))
+
+    def _reader(self, name, function):
+        from sentiment.model.batching import Reader
+
+        if name not in self._readers:
+            width = len(self.labels) if name == "logits" else self.normalization.moving_mean.shape[0]
+            self._readers[name] = Reader(function, width)
+        return self._readers[name]
+
+
+def make_embedding(size: int, width: int, policy) -> keras.layers.Embedding:
+    """Embedded words, small enough at first that a word need not be seen often to find its place."""
+    normal = keras.initializers.RandomNormal(stddev=0.1)
+    return keras.layers.Embedding(size, width, embeddings_initializer=normal, dtype=policy, name="embedding")
+
+
+def encode_words(vocabulary: Vocabulary, words: Sequence[str]) -> np.ndarray:
+    """The ids `(tokens,)` int32 of words, between start and end."""
+    return np.array([Vocabulary.START, *vocabulary.encode(words), Vocabulary.END], np.int32)
+
+
+def _check(labels, pooling, window):
+    if len(labels) < 2 or len(set(labels)) < len(labels):
+        raise ValueError(f"The labels are {list(labels)}. Expected at least two, all different.")
+    if pooling not in POOLINGS:
+        raise ValueError(
+            f"Unknown pooling {pooling!r}. Expected {', '.join(POOLINGS[:-1])} or {POOLINGS[-1]}."
+        )
+    if window < 1:
+        raise ValueError(f"window is {window}. Expected at least one step.")

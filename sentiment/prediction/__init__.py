@@ -1,0 +1,1 @@
+"""Behind `sentiment.predict`: `inputs`, `results`, `explain`, words in colour (`shading`, `page`)."""

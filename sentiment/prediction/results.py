@@ -1,0 +1,204 @@
+"""What a model says of each text, written line by line as text, JSON Lines or CSV."""
+
+import csv
+import io
+import json
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from tqdm import tqdm
+
+from sentiment.prediction.inputs import Item
+from sentiment.prediction.shading import (
+    DIGITS,
+    colored_lines,
+    deletion_lines,
+    deletion_record,
+    explained_record,
+    listed_lines,
+    one_line,
+)
+from shared.system.output import open_output
+
+if TYPE_CHECKING:
+    from sentiment.prediction.explain import DeletionCurve, Explanation
+
+ABSTAINED = "abstained"
+SHOWN = 100  # characters of a text in its line
+
+# What a line of JSON says; a field of the input that has one of these names is kept as input_NAME.
+OWN_FIELDS = ("line", "text", "label", "probability", "probabilities", "reason", "note", "error")
+OWN_FIELDS += ("explanation", "deletion")
+
+
+class Result(NamedTuple):
+    """What became of one text.
+
+    Attributes:
+        item: the text and where it stands, or why there is none.
+        probabilities: of each label of the model, by name; empty for an error.
+        likeliest: the label of the highest probability, or None for an error.
+        reason: why that label is not given all the same, or None.
+        note: what one should know of the text, or None.
+        explanation: which words decided, or None.
+        deletion: how the probability falls without the weightiest words, or None.
+    """
+
+    item: Item
+    probabilities: Mapping[str, float]
+    likeliest: str | None
+    reason: str | None = None
+    note: str | None = None
+    explanation: "Explanation | None" = None
+    deletion: "DeletionCurve | None" = None
+
+    @property
+    def label(self) -> str | None:
+        """The label that is given: None for an error, and where the model abstains."""
+        return None if self.reason else self.likeliest
+
+    @property
+    def shown_label(self) -> str:
+        """The label for people to read."""
+        return self.label or ABSTAINED
+
+    @property
+    def probability(self) -> float:
+        """The highest probability."""
+        return self.probabilities[self.likeliest]
+
+    @property
+    def remarks(self) -> list[str]:
+        """Reason and note, as far as there are any."""
+        return [remark for remark in (self.reason, self.note) if remark]
+
+
+class Counts(NamedTuple):
+    """How many results were written, how many of them are errors, and how often the model abstained."""
+
+    results: int
+    errors: int
+    abstained: int
+
+
+def write_results(
+    results: Iterable[Result],
+    form: str,
+    labels: Sequence[str],
+    path: Path | None = None,
+    color: bool = False,
+) -> Counts:
+    """Writes each result as soon as it is there, so that nothing is lost if the run is stopped.
+
+    Errors are told on standard error, too.
+
+    Args:
+        results: what to write.
+        form: `"text"`, `"jsonl"` or `"csv"`.
+        labels: names of the model's labels.
+        path: file to write, or None for standard output.
+        color: whether explained texts are coloured, with the codes of a terminal.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    writer = FORMATS[form](labels, color)
+    done = errors = abstained = 0
+    with open_output(path) as write:
+        write(writer.header)
+        for result in results:
+            done, abstained = done + 1, abstained + bool(result.reason)
+            if result.item.error is not None:
+                errors += 1
+                with tqdm.external_write_mode(file=sys.stderr):
+                    print(f"{result.item.place}: {result.item.error}", file=sys.stderr, flush=True)
+            write("".join(f"{line}\n" for line in writer.lines(result)))
+    return Counts(done, errors, abstained)
+
+
+class TextWriter:
+    """A line for each text: label, probability, and the beginning of the text. Errors have no line here."""
+
+    header = ""
+
+    def __init__(self, labels: Sequence[str], color: bool):
+        self._width, self._color = max(map(len, (*labels, ABSTAINED))), color
+
+    def lines(self, result: Result) -> list[str]:
+        """The lines of a result, with its explanation below."""
+        if result.item.error is not None:
+            return []
+        remarks = f"({'; '.join(result.remarks)})" if result.remarks else ""
+        text = one_line(result.item.text, SHOWN)
+        parts = (f"{result.shown_label:<{self._width}}", f"{result.probability:.3f}", text, remarks)
+        lines = ["  ".join(part for part in parts if part)]
+        if result.explanation is not None:
+            explained = (colored_lines if self._color else listed_lines)(result.explanation)
+            lines += [f"    {line}" for line in explained + deletion_lines(result.deletion)]
+        return lines
+
+
+class JsonWriter:
+    """An object for each text and each error, with the other fields of the input."""
+
+    header = ""
+
+    def __init__(self, labels: Sequence[str], color: bool):
+        pass
+
+    def lines(self, result: Result) -> list[str]:
+        """The line of a result."""
+        item = result.item
+        record = {f"input_{key}" if key in OWN_FIELDS else key: value for key, value in item.fields.items()}
+        record = {"line": item.line, "text": item.text, **record, "label": result.label}
+        if item.error is not None:
+            del record["text"]
+            return [_json(record | {"error": item.error})]
+        record["probability"] = round(result.probability, DIGITS)
+        record["probabilities"] = {name: round(p, DIGITS) for name, p in result.probabilities.items()}
+        record |= {"reason": result.reason} if result.reason else {}
+        record |= {"note": result.note} if result.note else {}
+        if result.explanation is not None:
+            record["explanation"] = explained_record(result.explanation)
+            record["deletion"] = deletion_record(result.deletion)
+        return [_json(record)]
+
+
+class CsvWriter:
+    """A row for each text and each error."""
+
+    def __init__(self, labels: Sequence[str], color: bool):
+        self._labels = labels
+        names = (f"probability_{label}" for label in labels)
+        self._columns = ["line", "text", "label", "probability", *names, "note", "error"]
+        self.header = self._row(self._columns) + "\n"
+
+    def lines(self, result: Result) -> list[str]:
+        """The row of a result."""
+        item = result.item
+        if item.error is not None:
+            return [self._row([item.line, *[""] * (len(self._columns) - 2), item.error])]
+        numbers = [
+            round(p, DIGITS) for p in (result.probability, *map(result.probabilities.get, self._labels))
+        ]
+        remarks = "; ".join(result.remarks)
+        return [self._row([item.line, item.text, result.shown_label, *numbers, remarks, ""])]
+
+    def _row(self, cells):
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerow(cells)
+        return text.getvalue().removesuffix("\n")
+
+
+# For each format, what makes lines of results.
+FORMATS: dict[str, Callable[[Sequence[str], bool], Any]] = {
+    "text": TextWriter,
+    "jsonl": JsonWriter,
+    "csv": CsvWriter,
+}
+
+
+def _json(record: Mapping[str, Any]) -> str:
+    return json.dumps(record, ensure_ascii=False)

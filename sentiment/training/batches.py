@@ -1,0 +1,74 @@
+"""Training batches of reviews of like lengths, as a function of seed and epoch."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from sentiment.model.batching import pad
+
+# Reviews that are sorted by length together, in batches: more save padding, fewer mix lengths better.
+SORTED_BATCHES = 32
+
+
+class ReviewBatches:
+    """Batches of an epoch: the reviews in a new order, sorted by length within stretches of it.
+
+    Each batch is padded on the right to one of few lengths, so that few graphs are traced. Its last reviews,
+    fewer than a batch, an epoch leaves out; they are others each time.
+
+    Args:
+        sequences: the ids of each review, `(tokens,)` int32.
+        targets: `(reviews, labels)` the probability of each label.
+        batch_size: reviews in a batch; all of them where there are fewer.
+        window: steps in which the model reads: past it, batches are padded to a multiple of it.
+        seed: decides the order.
+
+    Example:
+
+    >>> reviews = [np.arange(size) for size in (3, 9, 4, 8)]
+    >>> batches = ReviewBatches(reviews, np.eye(2)[[0, 1, 0, 1]], batch_size=2, window=64, seed=1)
+    >>> [sorted(batch["mask"].sum(axis=1).tolist()) for batch in batches(epoch=1)]
+    [[3, 4], [8, 9]]
+    """
+
+    def __init__(
+        self, sequences: Sequence[np.ndarray], targets: np.ndarray, batch_size: int, window: int, seed: int
+    ):
+        self._sequences, self._targets = sequences, np.asarray(targets, np.float32)
+        self._window, self._seed = window, seed
+        self.batch_size = min(batch_size, len(sequences))
+        self.steps_per_epoch = len(sequences) // self.batch_size
+
+    def __call__(self, epoch: int) -> Iterator[dict[str, np.ndarray]]:
+        """The batches of an epoch, counted from 1.
+
+        Yields:
+            `tokens` `(batch_size, time)` int32, `mask` `(batch_size, time)` bool, `targets`
+            `(batch_size, labels)` float32.
+        """
+        rng = np.random.default_rng((self._seed, epoch))
+        order = rng.permutation(len(self._sequences))[: self.steps_per_epoch * self.batch_size]
+        lengths = np.array([len(self._sequences[place]) for place in order])
+        stretch = SORTED_BATCHES * self.batch_size
+        order = order[np.lexsort((lengths, np.arange(len(order)) // stretch))]
+        batches = order.reshape(self.steps_per_epoch, self.batch_size)
+        for places in rng.permutation(batches):
+            yield self._batch(places)
+
+    def _batch(self, places):
+        sequences = [self._sequences[place] for place in places]
+        tokens, mask = pad(sequences, padded_length(max(map(len, sequences)), self._window))
+        return {"tokens": tokens, "mask": mask, "targets": self._targets[places]}
+
+
+def padded_length(length: int, window: int) -> int:
+    """The next of few lengths: the window or multiples of it, or one of eight steps up to the window.
+
+    Example:
+
+    >>> [padded_length(length, window=512) for length in (3, 64, 65, 512, 513)]
+    [64, 64, 128, 512, 1024]
+    """
+    step = -(-window // 8) if length <= window else window
+    padded = -(-length // step) * step
+    return min(padded, window) if length <= window else padded

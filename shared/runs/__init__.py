@@ -1,0 +1,1 @@
+"""A run on disk: its `folder`, its settings (`config`), and `presets`, small trained models that ship."""

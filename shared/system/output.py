@@ -1,0 +1,106 @@
+"""Where scripts write what they found: standard output or a file, checked before any work is done."""
+
+import contextlib
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+from tqdm import tqdm
+
+from shared.runs.folder import write_atomic
+from shared.system.cli import UserError
+
+
+def check_output(path: Path, inputs: Iterable[Path] = ()) -> None:
+    """Finds out before any work whether a file can be written; what is in it stays.
+
+    Args:
+        path: the file to write.
+        inputs: files that are read and may not be lost; those that do not exist are passed over.
+
+    Raises:
+        UserError: it cannot be written, or is one of the inputs.
+    """
+    existed = path.exists()
+    if path.is_file() and any(source.exists() and source.samefile(path) for source in inputs):
+        raise UserError(f"{path} is one of the inputs; writing would destroy it. Name another file.")
+    if _is_special(path):
+        return  # opening would disturb it
+    with _explained(path):
+        path.open("a").close()
+        if not existed:
+            path.unlink()
+
+
+@contextlib.contextmanager
+def open_output(path: Path | None) -> Iterator[Callable[[str], None]]:
+    """A function that writes text at once, so that it is there whatever happens next.
+
+    A progress bar on the same terminal makes way for the text. What is no valid Unicode, as in names of
+    files, is written with escapes (on standard output by `run_script`).
+
+    Args:
+        path: the file to write, or None for standard output.
+
+    Raises:
+        UserError: it cannot be written.
+
+    Example:
+
+    >>> with open_output(None) as write:
+    ...     write("one\\n")
+    ...     write("two\\n")
+    one
+    two
+    """
+    if path is None:
+        stream = sys.stdout
+    else:
+        with _explained(path):
+            stream = path.open("w", encoding="utf-8", errors="backslashreplace", newline="")
+
+    def write(text: str) -> None:
+        with tqdm.external_write_mode(file=stream), _explained(path or "standard output"):
+            print(text, end="", file=stream, flush=True)
+
+    try:
+        yield write
+    finally:
+        if path is not None:
+            with contextlib.suppress(OSError):  # all of it was flushed, or its failure was raised
+                stream.close()
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Writes a file whole or not at all; what is no valid Unicode, with escapes.
+
+    Args:
+        path: the file. One that is there is replaced, but a pipe or device gets the text.
+        text: all of its content.
+
+    Raises:
+        UserError: it cannot be written.
+    """
+    if _is_special(path):
+        with open_output(path) as write:
+            write(text)
+    else:
+        write_atomic(path, lambda part: part.write_text(text, encoding="utf-8", errors="backslashreplace"))
+
+
+def _is_special(path: Path) -> bool:
+    """Whether it is a pipe or a device, which can be written to but not replaced."""
+    return path.exists() and not path.is_file() and not path.is_dir()
+
+
+@contextlib.contextmanager
+def _explained(path: Path | str) -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError:
+        raise  # the reader has enough; no error of the user's
+    except OSError as error:
+        raise UserError(
+            f"Cannot write {path}: {error.strerror or error}. "
+            "Name a file in an existing folder that may be written and has space."
+        ) from error

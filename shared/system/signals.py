@@ -1,0 +1,78 @@
+"""Ctrl-C and SIGTERM as a request to stop in good order."""
+
+import contextlib
+import signal
+import threading
+from collections.abc import Iterator
+
+from shared.system.cli import UserError
+
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Interrupted(UserError):  # noqa: N818 - named like KeyboardInterrupt: a wish, not a fault
+    """The run was stopped by a signal and saved; the message says how to go on."""
+
+    label = "stopped"
+
+    def __init__(self, message: str, signal_number: int = signal.SIGINT):
+        super().__init__(message)
+        self.status = 128 + signal_number
+
+
+class BrokenOff(BaseException):
+    """A signal came inside `StopSignals.breaking_off`; passes through `except Exception` as Ctrl-C does."""
+
+
+class StopSignals:
+    """Notes the first Ctrl-C or SIGTERM, so that the running step can finish; the second stops at once.
+
+    Outside the main thread, where Python allows no handlers, it never receives anything.
+
+    Attributes:
+        received: number of the signal, 0 if there was none.
+
+    Example:
+
+    >>> with StopSignals() as stop:
+    ...     signal.raise_signal(signal.SIGTERM)
+    ...     stop.received == signal.SIGTERM
+    True
+    """
+
+    def __init__(self):
+        self.received = 0
+        self._breaks_off = False
+        self._before = {}
+
+    def __enter__(self) -> "StopSignals":
+        if threading.current_thread() is threading.main_thread():
+            self._before = {number: signal.signal(number, self._note) for number in STOP_SIGNALS}
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    @contextlib.contextmanager
+    def breaking_off(self) -> Iterator[None]:
+        """Around work that can be done again: a signal ends it at once.
+
+        Raises:
+            BrokenOff: a signal came, before or inside.
+        """
+        if self.received:
+            raise BrokenOff
+        self._breaks_off = True
+        try:
+            yield
+        finally:
+            self._breaks_off = False
+
+    def _note(self, number: int, frame: object) -> None:
+        if self.received:
+            raise KeyboardInterrupt
+        self.received = number
+        if self._breaks_off:
+            self._breaks_off = False
+            raise BrokenOff

@@ -1,0 +1,330 @@
+"""The one training loop of the suite.
+
+It does what `keras.Model.fit` cannot: stop at any step and go on later, bit for bit as if nothing had
+happened, and carry state from one batch to the next. It drives ordinary Keras models, optimizers and
+callbacks.
+
+What makes a run exact: the data of an epoch depend on its number alone; random numbers come from the model's
+own seed generators, from which the evaluation must not draw; and weights, seed generators, optimizer,
+averages, carried state, running sums and the history all are in the checkpoint. What is best so far and how
+long ago follows from the history, epoch and step from `optimizer.iterations`. On a GPU, call
+`tf.config.experimental.enable_op_determinism()` first.
+"""
+
+import itertools
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import keras
+
+from shared.runs.folder import RunError, RunFolder, write_atomic
+from shared.system.cli import UserError
+from shared.system.signals import BrokenOff, Interrupted, StopSignals
+from shared.training.averaging import WeightAverage
+from shared.training.checkpoint import load_checkpoint, save_checkpoint
+from shared.training.pace import Pace
+from shared.training.reporting import EXAMPLES, EpochBar, ScalarLog, Size, print_epoch
+from shared.training.step import TrainStep
+
+SUMS = ("loss", "gradient_norm", "clip_rate")  # summed over the steps of an epoch
+
+__all__ = ["Interrupted", "TrainResult", "TrainingError", "WeightAverage", "train", "warmup_cosine"]
+
+
+class TrainingError(UserError):
+    """Training cannot go on."""
+
+
+class TrainResult(NamedTuple):
+    """What came of a run.
+
+    Attributes:
+        history: one row for each epoch, as in `history.csv`.
+        best_epoch: number of the best epoch, from 1.
+        best_metrics: its row, without the number.
+    """
+
+    history: list[dict[str, float]]
+    best_epoch: int
+    best_metrics: dict[str, float]
+
+
+def warmup_cosine(
+    base_rate: float, warmup_steps: int, total_steps: int
+) -> keras.optimizers.schedules.LearningRateSchedule:
+    """A learning rate that climbs in a straight line, then falls to 0 along half a cosine.
+
+    Source: Loshchilov and Hutter 2017, "SGDR", equation 5, without restarts; warm-up as in Goyal et al. 2017.
+
+    Args:
+        base_rate: the highest rate, reached at step `warmup_steps`.
+        warmup_steps: steps of the climb; the first has rate `base_rate / warmup_steps`. 0: no climb.
+        total_steps: step at which the rate is 0; it stays there.
+
+    Returns:
+        A Keras schedule: a pure function of the optimizer's `iterations`.
+
+    Raises:
+        ValueError: `warmup_steps` is negative or not less than `total_steps`.
+
+    Example:
+
+    >>> rate = warmup_cosine(1.0, 4, 12)
+    >>> [round(float(rate(step)), 3) for step in (0, 2, 4, 8, 12)]
+    [0.25, 0.625, 1.0, 0.5, 0.0]
+    """
+    if not 0 <= warmup_steps < total_steps:
+        raise ValueError(f"need 0 <= warmup_steps < total_steps; they are {warmup_steps} and {total_steps}")
+    if warmup_steps == 0:
+        return keras.optimizers.schedules.CosineDecay(base_rate, total_steps)
+    return keras.optimizers.schedules.CosineDecay(
+        base_rate / warmup_steps,
+        total_steps - warmup_steps,
+        warmup_target=base_rate,
+        warmup_steps=warmup_steps,
+    )
+
+
+def train(
+    model: keras.Model,
+    optimizer: keras.optimizers.Optimizer,
+    compute_loss: Callable[..., Any],
+    batches: Callable[[int], Iterable[Any]],
+    *,
+    epochs: int | None,
+    steps_per_epoch: int,
+    run: RunFolder,
+    evaluate: Callable[[int], Mapping[str, float]],
+    monitor: str,
+    mode: str = "max",
+    minutes: float | None = None,
+    schedule: Callable[[float], float] | None = None,
+    patience: int | None = None,
+    clip_norm: float | None = None,
+    average: float | None = None,
+    initial_carry: Any = None,
+    keep_carry: bool = False,
+    size: Size = EXAMPLES,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    resume: bool = False,
+) -> TrainResult:
+    """Trains a model in a run folder.
+
+    After each epoch it writes `best.weights.h5` (where the epoch was the best), `last.npz`, `history.csv` and
+    TensorBoard scalars. Ctrl-C and SIGTERM let the running step finish and save; a second one stops at once.
+
+    Args:
+        model: a built model. What is trainable when `train` begins is trained.
+        optimizer: a fresh optimizer.
+        compute_loss: `compute_loss(model, batch)` returns a scalar; runs inside a `tf.function`, with one
+            graph for each shape of batch, so pad to few shapes.
+        batches: `batches(epoch)`, a function of the epoch's number alone, returns an iterable of at least
+            `steps_per_epoch` batches (nested structures of arrays or tensors).
+        epochs: most epochs; `None`, with `minutes`: as many as there is time for.
+        steps_per_epoch: steps in each.
+        run: folder of the run.
+        evaluate: `evaluate(epoch)` returns validation metrics; the model holds the averaged weights then. May
+            be broken off by Ctrl-C and called again.
+        monitor: the metric that says which epoch is best (one of `evaluate`, or `"loss"`).
+        mode: `"max"` or `"min"`.
+        minutes: time after which training ends, also in the middle of an epoch. It counts all of training, in
+            every process that worked on the run, but not evaluation and saving; the history then has a column
+            `minutes`. Such a run goes on exactly from its checkpoint, but the clock says how far it comes.
+        schedule: the learning rate as a function of progress, from 0 at the beginning to 1 when the epochs,
+            or the minutes if given, are over; `None`: that of the optimizer.
+        patience: epochs without a better one after which the run stops; `None`: never.
+        clip_norm: the gradient is scaled down to this global norm where it is larger; `None`: never.
+        average: decay of the `WeightAverage` that is evaluated and kept; `None` or 0: the weights themselves.
+        initial_carry: state carried between batches, a nested structure of tensors, with which each epoch
+            begins. If given, the loss is `loss, carry = compute_loss(model, batch, carry)`.
+        keep_carry: an epoch begins with what the last one ended with; `initial_carry` is for the first only.
+        size: what is counted in the progress bar.
+        callbacks: Keras callbacks. Their epochs count from 0, those of everything else from 1. Their own
+            state is not kept in the checkpoint. `model.stop_training` takes effect at the end of the epoch.
+        resume: go on from `run.last_checkpoint`.
+
+    Returns:
+        History, best epoch and its metrics.
+
+    Raises:
+        Interrupted: a signal stopped the run; all is saved.
+        TrainingError: loss or gradient is not finite, or no epoch gave a finite metric.
+        RunError: the checkpoint is absent, damaged or of another model, or a file could not be written.
+        ValueError: an argument cannot be used.
+    """
+    if mode not in ("max", "min"):
+        raise ValueError(f"mode must be 'max' or 'min'; it is {mode!r}")
+    if not model.trainable_variables:
+        raise ValueError("the model has no trainable variables; build it (call it once) before training")
+    if epochs is None and minutes is None:
+        raise ValueError("the run has no end: give epochs, minutes or both")
+    step = TrainStep(model, optimizer, compute_loss, clip_norm, average, initial_carry)
+    pace = Pace(epochs, steps_per_epoch, minutes, schedule)
+    loop = _Loop(step, batches, pace, run, evaluate, monitor, mode, patience, keep_carry, size)
+    if resume:
+        loop.load()
+    elif step.iterations:
+        raise ValueError("the optimizer has been used before; a new run needs a fresh one")
+    return loop.run_all(callbacks)
+
+
+class _Loop:
+    """Epochs, checkpoints and early stopping around a `TrainStep`."""
+
+    def __init__(self, step, batches, pace, run, evaluate, monitor, mode, patience, keep_carry, size):
+        self._step, self._batches, self._run, self._evaluate = step, batches, run, evaluate
+        self._pace, self._steps = pace, pace.steps_per_epoch
+        self._monitor, self._sign, self._patience = monitor, 1 if mode == "max" else -1, patience
+        self._keep_carry, self._size = keep_carry, size
+        self._history: list[dict[str, float]] = []
+        self._sums = dict.fromkeys(SUMS, 0.0)
+
+    def load(self) -> None:
+        state = load_checkpoint(self._run.last_checkpoint, self._step.groups)
+        if state["steps_per_epoch"] != self._steps:
+            raise RunError(
+                f"the run in {self._run.path} was started with {state['steps_per_epoch']} steps an epoch and "
+                f"now there are {self._steps}; continue it with the same data and batch size"
+            )
+        self._history, self._sums = state["history"], state["sums"]
+        self._pace.seconds = state.get("seconds", self._pace.seconds)
+        if self._run.read_history() != self._history:  # it was saved, but the process ended before the table
+            self._run.write_history(self._history)
+
+    @property
+    def _done(self) -> int:
+        """Steps of the present epoch, negative where the last one ended before its time."""
+        return self._step.iterations - len(self._history) * self._steps
+
+    def _is_over(self) -> bool:
+        if self._stale() or self._step.model.stop_training:
+            return True
+        # An epoch whose steps are done may have its evaluation still before it.
+        return self._pace.is_over(len(self._history)) and self._done <= 0
+
+    def run_all(self, callbacks: Sequence[keras.callbacks.Callback]) -> TrainResult:
+        model = self._step.model
+        callbacks = keras.callbacks.CallbackList(
+            list(callbacks), model=model, epochs=self._pace.epochs or 1, steps=self._steps
+        )
+        model.stop_training = False
+        with StopSignals() as stop, ScalarLog(self._run.tensorboard_dir) as log:
+            callbacks.on_train_begin()
+            try:
+                while not self._is_over():
+                    self._run_epoch(callbacks, stop, log)
+            finally:
+                callbacks.on_train_end()
+        return self._result()
+
+    def _run_epoch(self, callbacks, stop, log) -> None:
+        epoch = len(self._history) + 1
+        callbacks.on_epoch_begin(epoch - 1)
+        seconds, rate = self._train_epoch(epoch, callbacks, stop)
+        row = self._finish_epoch(epoch, stop)
+        best = self._best() is self._history[-1]
+        print_epoch(row, self._pace.epochs, seconds, f"{rate:.0f} {self._size.unit}/s", best)
+        log.write(epoch, {**row, "seconds": seconds, f"{self._size.unit}_per_second": rate})
+        callbacks.on_epoch_end(epoch - 1, {name: value for name, value in row.items() if name != "epoch"})
+        if stop.received and not self._is_over():
+            raise self._interrupted(stop, f"after epoch {epoch}")
+
+    def _train_epoch(self, epoch, callbacks, stop) -> tuple[float, float]:
+        done = self._done
+        if done == 0 and (epoch == 1 or not self._keep_carry):
+            self._step.reset_carry()
+        self._pace.start_clock()
+        with EpochBar(self._pace.title(epoch), self._steps, self._size, done) as bar:
+            for batch in itertools.islice(self._batches(epoch), done, self._steps):
+                if self._pace.is_out_of_time:
+                    break
+                callbacks.on_train_batch_begin(done)
+                loss = self._train_batch(epoch, done + 1, batch)
+                callbacks.on_train_batch_end(done, {"loss": loss})
+                done += 1
+                self._pace.tick()
+                bar.advance(self._sums["loss"] / done, self._size.of(batch))
+                if stop.received:
+                    self._save()
+                    raise self._interrupted(stop, f"after step {done} of {self._steps} of epoch {epoch}")
+        if done < self._steps and not self._pace.is_out_of_time:
+            raise ValueError(f"batches({epoch}) gave {done} batches; steps_per_epoch is {self._steps}")
+        return bar.seconds, bar.rate
+
+    def _train_batch(self, epoch: int, number: int, batch) -> float:
+        self._pace.set_rate(self._step.optimizer)
+        loss, norm = self._step(batch)
+        if not (math.isfinite(loss) and math.isfinite(norm)):
+            raise TrainingError(
+                f"step {number} of epoch {epoch} gave a loss of {loss} and a gradient of norm {norm}. "
+                f"Training stops; what {self._run.path} held before is kept. Try a lower learning rate or "
+                "clip norm, a longer warm-up, or float32, and look for bad numbers in the data."
+            )
+        clipped = self._step.clip_norm is not None and norm > self._step.clip_norm
+        for name, value in zip(SUMS, (loss, norm, float(clipped)), strict=True):
+            self._sums[name] += value
+        return loss
+
+    def _finish_epoch(self, epoch: int, stop) -> dict[str, float]:
+        done = max(self._done, 1)
+        row = {
+            "epoch": epoch,
+            **self._pace.columns,
+            "loss": self._sums["loss"] / done,
+            "learning_rate": float(self._step.optimizer.learning_rate),
+            "gradient_norm": self._sums["gradient_norm"] / done,
+            "clip_rate": self._sums["clip_rate"] / done,
+        }
+        try:
+            with self._step.evaluating():
+                with stop.breaking_off():
+                    metrics = self._evaluate(epoch)
+                row.update({name: float(value) for name, value in metrics.items()})
+                self._keep_if_best(row)
+        except BrokenOff:
+            self._save()  # all steps are done and the sums are there: the next process evaluates again
+            raise self._interrupted(stop, f"before the evaluation of epoch {epoch}") from None
+        self._sums = dict.fromkeys(SUMS, 0.0)
+        self._save()
+        self._run.write_history(self._history)
+        return row
+
+    def _keep_if_best(self, row: dict[str, float]) -> None:
+        if self._monitor not in row:
+            raise ValueError(f"there is no metric {self._monitor!r} to monitor; there are {sorted(row)}")
+        self._history.append(row)
+        if self._best() is row:
+            write_atomic(self._run.best_weights, self._step.model.save_weights)
+
+    def _best(self) -> dict[str, float] | None:
+        """The row of the best epoch, the first one where several are equal; NaN is never the best."""
+        rows = [row for row in self._history if math.isfinite(row[self._monitor])]
+        return max(rows, key=lambda row: self._sign * row[self._monitor], default=None)
+
+    def _stale(self) -> bool:
+        best = self._best()
+        waited = len(self._history) - (best["epoch"] if best else 0)
+        return self._patience is not None and waited >= self._patience > 0
+
+    def _save(self) -> None:
+        state = {
+            "history": self._history,
+            "sums": self._sums,
+            "steps_per_epoch": self._steps,
+            **self._pace.state,
+        }
+        save_checkpoint(self._run.last_checkpoint, self._step.groups, state)
+
+    def _interrupted(self, stop, where: str) -> Interrupted:
+        return Interrupted(
+            f"saved {where} in {self._run.path}. To go on, give the same command with --resume.",
+            stop.received,
+        )
+
+    def _result(self) -> TrainResult:
+        best = self._best()
+        if best is None:
+            raise TrainingError(f"no epoch gave a finite {self._monitor}; nothing was kept as the best")
+        metrics = {name: value for name, value in best.items() if name != "epoch"}
+        return TrainResult(self._history, best["epoch"], metrics)

@@ -1,0 +1,121 @@
+"""What a training run shows while it works: a progress bar, one line for each epoch, TensorBoard scalars."""
+
+import contextlib
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import tensorflow as tf
+from tqdm import tqdm
+
+from shared.runs.folder import RunError
+
+
+class Size(NamedTuple):
+    """What training is counted in: its name, how many a batch has, and what the loss is called."""
+
+    unit: str
+    of: Callable[[Any], int]
+    loss: str = "loss"
+
+
+EXAMPLES = Size("examples", lambda batch: len(tf.nest.flatten(batch)[0]))
+
+
+class EpochBar:
+    """A progress bar over the steps of one epoch, with loss, examples a second and time left.
+
+    Shows nothing where standard error is not a terminal.
+
+    Args:
+        title: such as `"epoch 3/12"`.
+        steps: steps of the epoch.
+        size: what is counted.
+        done: steps that an earlier process made.
+    """
+
+    def __init__(self, title: str, steps: int, size: Size = EXAMPLES, done: int = 0):
+        hidden = not sys.stderr.isatty()
+        self._bar = tqdm(total=steps, initial=done, desc=title, unit="step", leave=False, disable=hidden)
+        self._began = time.perf_counter()
+        self._size, self._counted = size, 0
+
+    def __enter__(self) -> "EpochBar":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._bar.close()
+
+    def advance(self, mean_loss: float, count: int) -> None:
+        """Counts one step with the given number of units."""
+        self._counted += count
+        rate = f"{self.rate:.0f} {self._size.unit}/s"
+        self._bar.set_postfix_str(f"{self._size.loss} {mean_loss:.4f}, {rate}", refresh=False)
+        self._bar.update()
+
+    @property
+    def seconds(self) -> float:
+        return time.perf_counter() - self._began
+
+    @property
+    def rate(self) -> float:
+        """Units a second."""
+        return self._counted / max(self.seconds, 1e-9)
+
+
+def print_epoch(row: Mapping[str, float], epochs: int | None, seconds: float, speed: str, best: bool) -> None:
+    """Prints the line that stays of an epoch."""
+    of = "" if epochs is None else f"/{epochs}"
+    parts = [f"{name} {value:.4g}" for name, value in row.items() if name != "epoch"]
+    print(
+        f"epoch {row['epoch']}{of}: {', '.join(parts)} ({seconds:.0f} s, {speed}){' *' if best else ''}",
+        flush=True,
+    )
+
+
+class ScalarLog:
+    """TensorBoard scalars, one event file for each process that worked on the run.
+
+    Args:
+        folder: where the files are; made where it is absent.
+
+    Raises:
+        RunError: the folder cannot be written.
+    """
+
+    def __init__(self, folder: Path):
+        self._folder = folder
+        with self._explained():
+            self._writer = tf.summary.create_file_writer(str(folder))
+
+    def __enter__(self) -> "ScalarLog":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        with contextlib.suppress(tf.errors.OpError):  # all of it was flushed, or its failure was raised
+            self._writer.close()
+
+    def write(self, epoch: int, values: Mapping[str, float]) -> None:
+        """Writes one number for each name.
+
+        Raises:
+            RunError: the disk is full, for example.
+        """
+        with self._explained():
+            with self._writer.as_default(step=epoch):
+                for name, value in values.items():
+                    tf.summary.scalar(name, value)
+            self._writer.flush()
+
+    @contextlib.contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except tf.errors.OpError as error:
+            reason = " ".join(error.message.split())
+            raise RunError(
+                f"could not write {self._folder}: {reason}. What the run saved before is unchanged; free "
+                "some space or make the folder writable, and go on with --resume."
+            ) from error

@@ -1,0 +1,80 @@
+"""Training batches: a pure function of seed and epoch, every image once, padding where captions are
+missing."""
+
+import numpy as np
+
+from captioning.data.examples import Example
+from captioning.training.batches import CaptionBatches, encode_captions, features_of, pixels_of
+from shared.text.vocabulary import Vocabulary
+
+PAD, START, END, UNK = Vocabulary.PAD, Vocabulary.START, Vocabulary.END, Vocabulary.UNK
+
+
+def captions_of(count):
+    """Image i has 1 + i % 3 captions, whose words are the image's number + 10."""
+    return [
+        [[START, *[image + 10] * (words + 1), END] for words in range(1 + image % 3)]
+        for image in range(count)
+    ]
+
+
+def rows_of(count):
+    return CaptionBatches(captions_of(count), lambda rows, random: {"features": rows}, 4, 3, seed=7)
+
+
+def test_an_epoch_shows_every_image_once_with_its_own_captions():
+    batches = list(rows_of(12)(epoch=1))
+    assert sorted(np.concatenate([batch["features"] for batch in batches])) == list(range(12))
+    for batch in batches:
+        for image, tokens in zip(batch["features"], batch["tokens"], strict=True):
+            words = tokens[tokens > UNK]
+            assert set(words.tolist()) == {image + 10}
+            filled = (tokens[:, 0] == START).sum()
+            assert filled == 1 + image % 3
+            assert (tokens[filled:] == PAD).all()
+
+
+def test_same_seed_and_epoch_give_the_same_batches_and_others_do_not():
+    first, again, later = (list(rows_of(12)(epoch)) for epoch in (2, 2, 3))
+    assert all((a["tokens"] == b["tokens"]).all() for a, b in zip(first, again, strict=True))
+    assert any((a["features"] != b["features"]).any() for a, b in zip(first, later, strict=True))
+
+
+def test_a_last_smaller_batch_is_left_out_unless_it_is_the_only_one():
+    assert rows_of(11).steps_per_epoch == 2
+    assert rows_of(3).steps_per_epoch == 1
+    assert len(next(rows_of(3)(epoch=1))["features"]) == 3
+
+
+def test_captions_are_encoded_from_start_to_end_and_cut():
+    vocabulary = Vocabulary.build([["a", "dog", "runs"]])
+    examples = [Example("x", "x.jpg", ("A dog runs!", "A zebra"), "train")]
+    encoded = encode_captions(examples, vocabulary, max_length=2)
+    a, dog = vocabulary.encode(["a", "dog"])
+    assert encoded == [[[START, a, dog, END], [START, a, UNK, END]]]
+
+
+def test_half_of_the_features_come_from_the_mirrored_images():
+    plain, mirrored = np.zeros((5, 3, 2)), np.ones((5, 3, 2))
+    random = np.random.default_rng(0)
+    drawn = np.stack([features_of(plain, mirrored)(np.arange(5), random)["features"] for _ in range(80)])
+    assert set(np.unique(drawn.mean(axis=(2, 3)))) == {0.0, 1.0}  # an image is mirrored whole
+    assert 0.4 < drawn.mean() < 0.6
+    assert (features_of(plain, None)(np.arange(5), random)["features"] == plain).all()
+
+
+def test_pixels_are_prepared_in_the_order_asked_and_mirrored_left_to_right():
+    pictures = [np.arange(18, dtype=np.uint8).reshape(2, 3, 3) + 20 * number for number in range(4)]
+    examples = [Example(str(number), picture, ("x",), "train") for number, picture in enumerate(pictures)]
+    rows = np.array([2, 0, 3])
+    plain = pixels_of(examples, lambda image: image, mirror=False)(rows, np.random.default_rng(0))["images"]
+    np.testing.assert_array_equal(plain, np.stack([pictures[row] for row in rows]))
+    images = pixels_of(examples, lambda image: image, mirror=True)
+    drawn = np.concatenate([images(rows, np.random.default_rng(seed))["images"] for seed in range(8)])
+    flipped = [
+        (image == pictures[row][:, ::-1]).all() for image, row in zip(drawn, np.tile(rows, 8), strict=True)
+    ]
+    kept = [(image == pictures[row]).all() for image, row in zip(drawn, np.tile(rows, 8), strict=True)]
+    assert all(a != b for a, b in zip(flipped, kept, strict=True))
+    assert any(flipped)
+    assert any(kept)

@@ -17,7 +17,8 @@ from unittest import mock
 import numpy as np
 
 from benchmarks.machine import describe_machine
-from shared.system.cli import run_script, whole_number
+from shared.system.cli import run_script
+from shared.system.options import whole_number
 from shared.system.quiet import import_tensorflow_quietly
 
 WORDS = {"a caption": 16, "a review": 256}  # padded length of what is trained on

@@ -24,7 +24,8 @@ from PIL import Image
 from benchmarks.machine import describe_machine
 from captioning.data.images import find_images, load_image
 from captioning.predict import caption_images, load_captioner, sample_images, search_options
-from shared.system.cli import UserError, run_script, whole_number
+from shared.system.cli import UserError, run_script
+from shared.system.options import whole_number
 
 # Longer sides in pixels of the photographs that are made of the samples: from thumbnails to a phone's screen.
 SIZES = (160, 240, 320, 400, 500, 640, 800, 1024, 1280, 1600)

@@ -12,7 +12,8 @@ import time
 from collections.abc import Sequence
 
 from benchmarks.machine import describe_machine
-from shared.system.cli import run_script, whole_number
+from shared.system.cli import run_script
+from shared.system.options import whole_number
 from shared.system.quiet import import_tensorflow_quietly
 
 

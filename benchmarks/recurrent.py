@@ -18,7 +18,8 @@ from typing import NamedTuple
 import numpy as np
 
 from benchmarks.machine import describe_machine
-from shared.system.cli import run_script, whole_number
+from shared.system.cli import run_script
+from shared.system.options import whole_number
 from shared.system.quiet import import_tensorflow_quietly
 
 SIZES = ("128,2,50,50", "256,1,100,64", "512,1,100,64", "512,2,256,64", "1024,1,128,128")

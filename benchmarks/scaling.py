@@ -19,7 +19,8 @@ from typing import NamedTuple
 
 from benchmarks.machine import describe_machine
 from benchmarks.recurrent import POLICIES, Size, make_inputs, make_side
-from shared.system.cli import UserError, run_script, whole_number
+from shared.system.cli import UserError, run_script
+from shared.system.options import whole_number
 from shared.system.quiet import import_tensorflow_quietly
 
 SIDES = tuple(f"{who} {policy}" for policy in POLICIES for who in ("keras", "ours"))

@@ -12,7 +12,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from benchmarks.machine import describe_machine
-from shared.system.cli import run_script, whole_number
+from shared.system.cli import run_script
+from shared.system.options import whole_number
 from shared.system.quiet import import_tensorflow_quietly
 
 DISTANCES = (0, 1, 2, 4, 8, 16, 32, 64, 128)

@@ -1,5 +1,8 @@
 """Image captioning: a CNN encoder and a recurrent decoder describe photographs.
 
-The public names live in their modules, so that parsing a command line imports neither Keras nor TensorFlow:
-`captioning.model.Captioner`, `captioning.data.images.load_image`, `captioning.data.load_examples`.
+from captioning import load_model
+load_model("flickr8k").caption("dog.jpg")
 """
+
+from captioning.app import load_model as load_model
+from shared import __version__ as __version__

@@ -1,30 +1,11 @@
 """What a captioning run is made of: a frozen dataclass, from the command line and in the run folder."""
 
-import math
 from dataclasses import dataclass
 
 from shared.runs.config import RunConfig, option
 
 DECODER_NAMES = ("late_attention", "soft_attention", "show_and_tell")
 CELL_NAMES = ("lstm", "gru", "simple")
-
-# The smallest values that make sense. A caption has a word and an end; NumPy takes no negative seeds.
-_LEAST = {
-    "image_size": 0,
-    "units": 1,
-    "depth": 1,
-    "num_heads": 1,
-    "min_count": 1,
-    "max_length": 2,
-    "captions_per_image": 1,
-    "batch_size": 1,
-    "epochs": 1,
-    "warmup_steps": 0,
-    "patience": 1,
-    "validation_beams": 1,
-    "no_repeat_ngram": 0,
-    "seed": 0,
-}
 
 
 @dataclass(frozen=True)
@@ -39,44 +20,35 @@ class CaptioningConfig(RunConfig):
     init_from: str = option(
         "", "preset or run whose weights and words to start from; its sizes must be asked for here"
     )
-    image_size: int = option(0, "side of the encoder's input in pixels; 0: the encoder's own")
+    image_size: int = option(0, "side of the encoder's input in pixels; 0: the encoder's own", least=0)
     train_encoder: bool = option(False, "train the encoder too, on pixels instead of cached features")
     decoder: str = option("late_attention", "how the image enters the recurrence", choices=DECODER_NAMES)
     cell: str = option("lstm", "recurrent cell", choices=CELL_NAMES)
-    units: int = option(512, "width of embedding, recurrence and attention")
-    depth: int = option(1, "recurrent layers")
-    num_heads: int = option(8, "attention heads (late_attention)")
-    min_count: int = option(4, "words seen less often in the training captions become unknown")
-    max_length: int = option(22, "longest caption in words; longer ones are cut")
-    captions_per_image: int = option(5, "captions of one image in a batch, drawn anew each epoch")
-    batch_size: int = option(20, "images in a batch")
-    epochs: int = option(8, "passes over the training images")
-    learning_rate: float = option(1e-3, "highest rate of AdamW, after the warm-up")
-    warmup_steps: int = option(200, "steps in which the rate climbs to its highest")
-    weight_decay: float = option(0.01, "decoupled weight decay of AdamW")
-    clip_norm: float = option(1.0, "largest global norm of the gradient")
-    label_smoothing: float = option(0.1, "probability mass spread over all words")
-    dropout: float = option(0.5, "rate before the output layer and between recurrent layers")
-    input_dropout: float = option(0.3, "rate on the image and on embedded words")
+    units: int = option(512, "width of embedding, recurrence and attention", least=1)
+    depth: int = option(1, "recurrent layers", least=1)
+    num_heads: int = option(8, "attention heads (late_attention)", least=1)
+    min_count: int = option(4, "words seen less often in the training captions become unknown", least=1)
+    max_length: int = option(22, "longest caption in words; longer ones are cut", least=2)
+    captions_per_image: int = option(5, "captions of one image in a batch, drawn anew each epoch", least=1)
+    batch_size: int = option(20, "images in a batch", least=1)
+    epochs: int = option(8, "passes over the training images", least=1)
+    learning_rate: float = option(1e-3, "highest rate of AdamW, after the warm-up", above=0)
+    warmup_steps: int = option(200, "steps in which the rate climbs to its highest", least=0)
+    weight_decay: float = option(0.01, "decoupled weight decay of AdamW", least=0)
+    clip_norm: float = option(1.0, "largest global norm of the gradient", above=0)
+    label_smoothing: float = option(0.1, "probability mass spread over all words", below=1)
+    dropout: float = option(0.5, "rate before the output layer and between recurrent layers", below=1)
+    input_dropout: float = option(0.3, "rate on the image and on embedded words", below=1)
     mirror: bool = option(True, "show every image mirrored half of the time")
-    average_decay: float = option(0.998, "decay of the weight average that is evaluated and kept")
-    patience: int = option(4, "epochs without a better validation CIDEr before the run stops")
-    validation_beams: int = option(3, "beams with which validation images are captioned")
-    no_repeat_ngram: int = option(3, "captions repeat no run of words of this length; 0: they may")
+    average_decay: float = option(0.998, "decay of the weight average that is evaluated and kept", below=1)
+    patience: int = option(4, "epochs without a better validation CIDEr before the run stops", least=1)
+    validation_beams: int = option(3, "beams with which validation images are captioned", least=1)
+    no_repeat_ngram: int = option(3, "captions repeat no run of words of this length; 0: they may", least=0)
     mixed_bfloat16: bool = option(False, "bfloat16 products in the decoder; weights stay float32")
-    seed: int = option(1, "seed of weights, dropout and data order")
+    seed: int = option(1, "seed of weights, dropout and data order", below=2**32)
 
     def __post_init__(self):
-        for name, least in _LEAST.items():
-            self._require(name, getattr(self, name) >= least, f"be at least {least}")
-        self._require("seed", self.seed < 2**32, "be below 2**32")  # NumPy takes no others
-        for name in ("learning_rate", "clip_norm"):
-            self._require(name, 0.0 < getattr(self, name) < math.inf, "be a number above 0")
-        self._require("weight_decay", 0.0 <= self.weight_decay < math.inf, "be a number of at least 0")
-        for name in ("dropout", "input_dropout", "label_smoothing", "average_decay"):
-            self._require(name, 0.0 <= getattr(self, name) < 1.0, "lie in [0, 1)")
-        for name, names in (("decoder", DECODER_NAMES), ("cell", CELL_NAMES)):
-            self._require(name, getattr(self, name) in names, f"be one of {', '.join(names)}")
+        super().__post_init__()
         if self.decoder == "late_attention" and self.units % self.num_heads:
             raise ValueError(f"--units {self.units} must be a multiple of --num-heads {self.num_heads}")
 

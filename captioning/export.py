@@ -9,7 +9,8 @@ from functools import partial
 from pathlib import Path
 
 from captioning.predict import LENGTH_PENALTY_HELP, SEARCH_DEFAULTS
-from shared.system.cli import UserError, finite_number, run_script, whole_number
+from shared.system.cli import UserError, run_script
+from shared.system.options import finite_number, whole_number
 from shared.system.quiet import import_tensorflow_quietly
 
 

@@ -21,7 +21,8 @@ from tqdm import tqdm
 
 from captioning.data.images import find_images, load_image
 from captioning.prediction.results import FORMATS, Result, write_results
-from shared.system.cli import UserError, finite_number, run_script, whole_number
+from shared.system.cli import UserError, run_script
+from shared.system.options import finite_number, whole_number
 from shared.system.output import check_output
 from shared.system.quiet import import_tensorflow_quietly
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from captioning.config import CaptioningConfig, recipe
 from shared.runs.folder import RunFolder, run_name
-from shared.system.cli import add_config_arguments, config_from_arguments, run_script
+from shared.system.cli import run_script
+from shared.system.options import add_config_arguments, config_from_arguments
 from shared.system.quiet import import_tensorflow_quietly
 
 

@@ -1,5 +1,8 @@
-"""Character-level language modelling: a recurrent network reads a text and learns to write on.
+"""Character-level language models: recurrent networks that write text one character at a time.
 
-The public names live in their modules, so that parsing a command line imports neither Keras nor TensorFlow:
-`charlm.model.CharLM`, `charlm.text.characters.CharacterVocabulary`, `charlm.data.load_text`.
+from charlm import load_model
+model = load_model("shakespeare")
 """
+
+from charlm.app import load_model as load_model
+from shared import __version__ as __version__

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 from tqdm import tqdm
 
 from charlm.prediction.samples import as_jsonl, as_text, read_prompt, write_stream
-from shared.system.cli import run_script, whole_number
+from shared.system.cli import run_script
+from shared.system.options import whole_number
 from shared.system.output import check_output, open_output
 from shared.system.quiet import import_tensorflow_quietly
 

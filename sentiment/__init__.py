@@ -1,5 +1,8 @@
-"""Sentiment analysis: a recurrent network reads reviews of any length and says how sure it is.
+"""Sentiment analysis: recurrent networks read reviews of any length and say what they think.
 
-The public names live in their modules, so that parsing a command line imports neither Keras nor TensorFlow:
-`sentiment.model.SentimentClassifier`, `sentiment.text.words.split_words`, `sentiment.data.load_reviews`.
+from sentiment import load_model
+load_model("imdb").probabilities("Not bad at all!")
 """
+
+from sentiment.app import load_model as load_model
+from shared import __version__ as __version__

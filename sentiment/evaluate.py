@@ -24,7 +24,8 @@ from sentiment.evaluation.comparison import (
 )
 from shared.runs.folder import RunFolder
 from shared.runs.presets import find_model
-from shared.system.cli import UserError, finite_number, run_script, whole_number
+from shared.system.cli import UserError, run_script
+from shared.system.options import finite_number, whole_number
 from shared.system.output import check_output, open_output, write_whole
 from shared.system.quiet import import_tensorflow_quietly
 

@@ -19,7 +19,8 @@ from sentiment.prediction.inputs import STDIN, Item, from_arguments, open_texts
 from sentiment.prediction.page import render
 from sentiment.prediction.results import FORMATS, Result, write_results
 from sentiment.text.words import split_words
-from shared.system.cli import UserError, finite_number, run_script, whole_number
+from shared.system.cli import UserError, run_script
+from shared.system.options import finite_number, whole_number
 from shared.system.output import check_output, write_whole
 from shared.system.quiet import import_tensorflow_quietly
 from shared.text.vocabulary import Vocabulary

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from sentiment.config import LANGUAGE_FOLDER, SentimentConfig
 from shared.runs.folder import RunFolder, run_name
-from shared.system.cli import UserError, add_config_arguments, config_from_arguments, run_script
+from shared.system.cli import UserError, run_script
+from shared.system.options import add_config_arguments, config_from_arguments
 from shared.system.quiet import import_tensorflow_quietly
 
 

@@ -7,11 +7,13 @@ import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
 from shared.system.cli import UserError
+from shared.system.output import check_free
 
 # Run by a fresh interpreter (-I: no user paths, no environment) that knows TensorFlow and three file names.
 # Arrays are named signature/argument. Strings travel in base64, as NumPy drops the zero bytes that a string
@@ -63,12 +65,11 @@ def export_saved_model(
         check: called with the written folder; raises `ExportError` where the SavedModel falls short.
 
     Raises:
-        ExportError: `path` is taken or cannot be written, or the check failed. Nothing is left at `path`
-            then.
+        UserError: `path` is taken.
+        ExportError: it cannot be written, or the check failed. Nothing is left at `path` then.
     """
     try:
-        if path.exists() and (not path.is_dir() or any(path.iterdir())):
-            raise ExportError(f"{path} exists already. Name a new folder with --out, or remove it first.")
+        check_free(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(
             dir=path.parent, prefix=f".{path.name}-", ignore_cleanup_errors=True
@@ -156,6 +157,40 @@ def _from_base64(array: np.ndarray) -> np.ndarray:
     strings = np.empty(array.shape, dtype=object)
     strings.ravel()[:] = values
     return strings
+
+
+class OpenExport(NamedTuple):
+    """A SavedModel that an export wrote.
+
+    Attributes:
+        settings: the JSON object beside it.
+        signatures: its functions by name.
+        loaded: what TensorFlow loaded; the functions live as long as it does.
+    """
+
+    settings: dict
+    signatures: dict[str, Callable]
+    loaded: Any
+
+
+def open_export(path: Path, settings_file: str, signatures: Sequence[str]) -> OpenExport:
+    """Loads a SavedModel folder that an export of this suite wrote.
+
+    Args:
+        path: the folder.
+        settings_file: the file of settings that the export put into it.
+        signatures: names of the functions that are needed.
+
+    Raises:
+        ExportError: the folder was not written by that export, or does not load.
+    """
+    settings = read_settings(path, settings_file)
+    try:
+        loaded = tf.saved_model.load(str(path))
+        functions = {name: loaded.signatures[name] for name in signatures}
+    except (OSError, ValueError, KeyError, TypeError, tf.errors.OpError) as error:
+        raise ExportError(f"{path} does not load as an exported model ({error}). Export it again.") from error
+    return OpenExport(settings, functions, loaded)
 
 
 def read_settings(path: Path, name: str) -> dict:

@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from captioning.data.examples import CaptionData, Example, LazyImage, Problem, load_examples
 from captioning.data.images import ImageError, load_image
-from shared.system.cli import whole_number
+from shared.system.options import whole_number
 from shared.system.output import check_output, write_whole
 from shared.text.vocabulary import Vocabulary, tokenize_words
 

@@ -18,8 +18,8 @@ from PIL import Image
 from tqdm import tqdm
 
 from captioning.model.encoder import Encoder
-from shared.runs.folder import write_atomic
 from shared.system.cli import UserError
+from shared.system.files import write_text_atomic
 
 if TYPE_CHECKING:
     from captioning.data.examples import Example
@@ -227,7 +227,7 @@ class _Cache:
         self._file.flush()
         os.fsync(self._file.fileno())
         state = json.dumps({"position": self.position, "bad": self.bad})
-        write_atomic(self.state_file, lambda file: file.write_text(state, encoding="utf-8"))
+        write_text_atomic(self.state_file, state)
 
     def features(self) -> Features:
         problems = list(self.bad.values())

@@ -16,8 +16,10 @@ from captioning.training.features import extract_features
 from shared.runs.folder import RunFolder
 from shared.system.cli import UserError
 from shared.text.vocabulary import Vocabulary, tokenize_words
-from shared.training.loop import TrainResult, train, warmup_cosine
+from shared.training.loop import TrainResult, train
 from shared.training.losses import sequence_cross_entropy
+from shared.training.optimizers import make_adamw
+from shared.training.pace import cosine
 
 SAMPLES_SHOWN = 4
 LOADING_THREADS = 4
@@ -64,12 +66,14 @@ def train_captioner(
         config.captions_per_image,
         config.seed,
     )
+    total_steps = config.epochs * batches.steps_per_epoch
     return train(
         captioner,
-        make_optimizer(config, config.epochs * batches.steps_per_epoch),
+        make_adamw(config.learning_rate, config.weight_decay),
         CaptionLoss(config.label_smoothing),
         batches,
         epochs=config.epochs,
+        schedule=cosine(config.learning_rate, warmup=min(config.warmup_steps / total_steps, 0.5)),
         steps_per_epoch=batches.steps_per_epoch,
         run=run,
         evaluate=Validation(validation, run, config),
@@ -136,14 +140,6 @@ def _sizes(captioner) -> dict[str, object]:
     settings["decoder"] = captioner.decoder_name
     options = {"encoder": captioner.encoder.architecture, **settings}
     return {f"--{name.replace('_', '-')}": value for name, value in options.items()}
-
-
-def make_optimizer(config: CaptioningConfig, total_steps: int) -> keras.optimizers.Optimizer:
-    """AdamW with warm-up and cosine; only matrices decay, as no embedding, bias or norm wants to be small."""
-    schedule = warmup_cosine(config.learning_rate, min(config.warmup_steps, total_steps // 2), total_steps)
-    optimizer = keras.optimizers.AdamW(schedule, weight_decay=config.weight_decay)
-    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta", "embeddings"])
-    return optimizer
 
 
 def _usable(data: CaptionData, split: str) -> list:

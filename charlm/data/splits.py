@@ -32,7 +32,7 @@ import numpy as np
 from charlm.data.documents import BLOCK, DataError, Document, read_path, read_stdin, read_tfds
 from charlm.data.shakespeare import shakespeare_text
 from charlm.text.characters import CharacterVocabulary
-from shared.runs.folder import write_atomic
+from shared.system.files import write_atomic
 
 HELLO = "hello"
 # Ids of more characters than this are kept in a file and not in memory.

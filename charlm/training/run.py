@@ -16,7 +16,7 @@ from shared.runs.folder import RunFolder
 from shared.system.cli import UserError
 from shared.training.loop import TrainResult, train
 from shared.training.losses import sequence_cross_entropy
-from shared.training.optimizers import make_muon
+from shared.training.optimizers import make_adamw, make_muon
 from shared.training.pace import cosine
 from shared.training.precision import choose_policy
 from shared.training.reporting import Size
@@ -120,9 +120,7 @@ def make_optimizer(config: CharLMConfig, policy: str = "float32") -> keras.optim
     """Muon or AdamW; its rate comes from a schedule. Only matrices decay."""
     if config.optimizer == "muon":
         return make_muon(config.highest_rate, policy, config.weight_decay)
-    optimizer = keras.optimizers.AdamW(config.highest_rate, beta_2=0.99, weight_decay=config.weight_decay)
-    optimizer.exclude_from_weight_decay(var_names=["bias", "embeddings"])
-    return optimizer
+    return make_adamw(config.highest_rate, config.weight_decay, beta_2=0.99)
 
 
 def language_loss(model: CharLM, batch, carry):

@@ -4,7 +4,8 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from shared.runs.folder import RunError, RunFolder, write_atomic
+from shared.runs.folder import RunError, RunFolder
+from shared.system.files import write_text_atomic
 
 LABELS_FILE = "labels.json"
 
@@ -16,7 +17,7 @@ def save_labels(run: RunFolder, labels: Sequence[str]) -> None:
         RunError: the file cannot be written.
     """
     text = json.dumps(list(labels), ensure_ascii=False) + "\n"
-    write_atomic(run.path / LABELS_FILE, lambda file: file.write_text(text, encoding="utf-8"))
+    write_text_atomic(run.path / LABELS_FILE, text)
 
 
 def load_labels(run: RunFolder) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from sentiment.data.reviews import Review, ReviewData, load_reviews
 from sentiment.text.words import split_words
-from shared.system.cli import whole_number
+from shared.system.options import whole_number
 from shared.system.output import check_output, write_whole
 from shared.text.vocabulary import Vocabulary
 

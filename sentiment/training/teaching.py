@@ -9,8 +9,9 @@ import numpy as np
 from sentiment.data.reviews import Review
 from sentiment.evaluation.baseline import NBSVM
 from sentiment.evaluation.comparison import progress_bar
-from shared.runs.folder import RunError, RunFolder, write_atomic
+from shared.runs.folder import RunError, RunFolder
 from shared.system.cli import UserError
+from shared.system.files import write_atomic
 
 TAUGHT_FILE = "taught.jsonl.gz"
 BASELINE = "nb-svm"  # the name of the teacher that is fitted on the spot

@@ -20,58 +20,19 @@ import json
 import os
 import re
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import shared
 from shared.system.cli import UserError
+from shared.system.files import write_atomic, write_text_atomic
 
 FORMAT_VERSION = 1
 
 
 class RunError(UserError):
     """A run folder that is not what it should be, or that could not be written."""
-
-
-def write_atomic(path: str | os.PathLike, writer: Callable[[Path], object]) -> None:
-    """Writes a file so that at any moment either the old or the new one is there, whole.
-
-    Args:
-        path: the file to write.
-        writer: writes the file whose path it is given: a temporary one in the same folder, with the same
-            suffixes.
-
-    Raises:
-        RunError: the system refused (no space left, no permission, ...).
-
-    Whatever is raised, by `writer` too, the file that was there is untouched and no temporary one remains.
-
-    Example:
-
-    >>> import tempfile
-    >>> folder = Path(tempfile.mkdtemp())
-    >>> write_atomic(folder / "greeting.txt", lambda file: file.write_text("hello"))
-    >>> [file.name for file in folder.iterdir()]
-    ['greeting.txt']
-    """
-    path = Path(path)
-    temporary = path.with_name(f".partial-{os.getpid()}.{path.name}")
-    try:
-        writer(temporary)
-        _flush_to_disk(temporary)
-        os.replace(temporary, path)
-    except OSError as error:
-        raise RunError(
-            f"could not write {path}: {error.strerror or error}. "
-            "What was there before is unchanged; free some space or choose a folder that can be written."
-        ) from error
-    finally:
-        # Its own failure must not hide the first one.
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
-    with contextlib.suppress(OSError):  # not every system can flush a folder
-        _flush_to_disk(path.parent)
 
 
 def run_name(source: str) -> str:
@@ -82,6 +43,8 @@ def run_name(source: str) -> str:
     >>> run_name("tfds:imdb_reviews")
     'tfds-imdb_reviews'
     """
+    if source == "-":
+        return "standard-input"
     path = Path(source)
     return path.resolve().stem if path.exists() else re.sub(r"[^\w.-]+", "-", source)
 
@@ -131,7 +94,7 @@ class RunFolder:
                 f"could not make the run folder {path}: {error.strerror or error}. "
                 "Choose another folder, where you may write."
             ) from error
-        _write_text(path / "config.json", json.dumps(record, indent=2) + "\n")
+        write_text_atomic(path / "config.json", json.dumps(record, indent=2) + "\n")
         return run
 
     @classmethod
@@ -195,6 +158,12 @@ class RunFolder:
     @property
     def tensorboard_dir(self) -> Path:
         return self.path / "tensorboard"
+
+    @property
+    def holds_work(self) -> bool:
+        """Whether the folder holds more than what a run writes before its first step."""
+        files = (path for path in self.path.rglob("*") if path.is_file())
+        return any(file.suffix != ".json" and file != self.samples_file for file in files)
 
     def require_best_weights(self) -> Path:
         """The file of the best weights.
@@ -293,18 +262,6 @@ def _check_free(run: RunFolder, app: str) -> None:
         RunFolder.open(path, app)  # it may be that of another application, or of no run at all
     elif path.is_dir() and any(path.iterdir()):
         raise RunError(f"{path} holds files that are not of a run; choose a new or an empty folder")
-
-
-def _flush_to_disk(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _write_text(path: Path, text: str) -> None:
-    write_atomic(path, lambda file: file.write_text(text, encoding="utf-8"))
 
 
 def _plain(value: object) -> object:

@@ -4,13 +4,13 @@ A preset holds the files of a run that a model needs, its weights rounded to flo
 (README.md) is written by hand. This module imports neither Keras nor TensorFlow.
 """
 
-import argparse
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from shared.runs.folder import RunError, RunFolder, write_atomic
-from shared.system.cli import UserError
+from shared.runs.folder import RunError, RunFolder
+from shared.system.cli import UserError, did_you_mean
+from shared.system.files import write_atomic
 
 LARGEST_PRESET = 25 * 10**6  # bytes
 
@@ -20,8 +20,13 @@ def preset_names(presets: Path) -> list[str]:
     return sorted(path.parent.name for path in presets.glob("*/config.json"))
 
 
+def is_export(path: Path) -> bool:
+    """Whether a folder is an exported SavedModel."""
+    return (path / "saved_model.pb").exists()
+
+
 def find_model(name: str | Path, presets: Path, app: str) -> Path:
-    """The folder of the model that `name` says.
+    """The folder of a model.
 
     Args:
         name: a preset, a run folder or an exported SavedModel folder.
@@ -33,15 +38,19 @@ def find_model(name: str | Path, presets: Path, app: str) -> Path:
     """
     path = Path(name)
     # A folder of data may well have the name of the preset that was made from it.
-    is_model = (path / "config.json").exists() or (path / "saved_model.pb").exists()
+    is_model = (path / "config.json").exists() or is_export(path)
     if str(name) in preset_names(presets) and not is_model:
         return presets / str(name)
     if path.exists():
         return path
+    if "://" in str(name):
+        raise UserError(f"{name} is a URL. Download the model first, and name its folder.")
     names = ", ".join(preset_names(presets)) or "none is installed"
+    near = path.parent.glob("*/") if path.parent.is_dir() else ()
+    known = [*preset_names(presets), *(str(folder) for folder in near)]
     raise UserError(
         f"There is no model {str(name)!r}. Expected a preset ({names}), "
-        f"a run folder of {app}.train, or a folder written by {app}.export."
+        f"a run folder of {app}.train, or a folder written by {app}.export.{did_you_mean(str(name), known)}"
     )
 
 
@@ -80,19 +89,6 @@ def make_preset(run: RunFolder, path: Path, files: Sequence[str] = ()) -> int:
             "train a smaller model."
         )
     return size
-
-
-def preset_script(
-    app: str, description: str, argv: Sequence[str] | None = None, files: Sequence[str] = ()
-) -> int:
-    """The script `python -m APP.preset RUN DIR`; returns its exit status."""
-    parser = argparse.ArgumentParser(prog=f"python -m {app}.preset", description=description)
-    parser.add_argument("run", type=Path, help="run folder")
-    parser.add_argument("out", type=Path, help="folder of the preset")
-    arguments = parser.parse_args(argv)
-    size = make_preset(RunFolder.open(arguments.run, app), arguments.out, files)
-    print(f"Wrote {arguments.out}, {size / 1e6:.1f} MB.")
-    return 0
 
 
 def store_half(source: Path, target: Path) -> None:

@@ -1,19 +1,14 @@
-"""The command line of every script: options from a frozen dataclass, errors a user can act on, exit statuses.
+"""The command line of every script: one parser, errors a user can act on, exit statuses.
 
 Imports neither Keras nor TensorFlow, so that `--help` and a mistyped option answer at once.
 """
 
 import argparse
-import dataclasses
-import math
+import difflib
 import os
 import sys
-import types
-import typing
-from collections.abc import Callable, Sequence
-from pathlib import Path
-
-PARSED_TYPES = (str, int, float, Path)
+from collections.abc import Callable, Iterable, Sequence
+from typing import NoReturn
 
 
 class UserError(Exception):
@@ -27,117 +22,46 @@ class UserError(Exception):
     status = 2
 
 
-def add_config_arguments(parser: argparse.ArgumentParser, config_class: type) -> None:
-    """Adds one option for each field of a dataclass.
-
-    `learning_rate: float` becomes `--learning-rate`, a `bool` becomes `--mirror` / `--no-mirror`,
-    `tuple[T, ...]` takes one or more values, and `T | None` takes the word `none`. Field metadata: `help`,
-    `choices`. A field without a default becomes a required option.
+class Parser(argparse.ArgumentParser):
+    """The parser of a script: options are written in full, and a mistake is answered in one line.
 
     Args:
-        parser: gets the options. Those that the user does not give leave no trace in the namespace.
-        config_class: a dataclass with fields of type `str`, `int`, `float`, `Path`, `bool`, one of them or
-            `None`, or a tuple of one of them.
-
-    Raises:
-        TypeError: a field has a type that no option can express.
+        module: what follows `python -m`.
+        **kwargs: see `argparse.ArgumentParser`.
 
     Example:
 
-    >>> @dataclasses.dataclass(frozen=True)
-    ... class Config:
-    ...     learning_rate: float = dataclasses.field(default=0.001, metadata={"help": "highest rate"})
-    ...     mirror: bool = True
-    >>> parser = argparse.ArgumentParser()
-    >>> add_config_arguments(parser, Config)
-    >>> config_from_arguments(Config, parser.parse_args(["--no-mirror"]))
-    Config(learning_rate=0.001, mirror=False)
+    >>> parser = Parser("charlm.generate", description="Write text.")
+    >>> _ = parser.add_argument("--seed", type=int)
+    >>> parser.parse_args(["--seed", "7"]).seed
+    7
     """
-    hints = typing.get_type_hints(config_class)
-    for field in dataclasses.fields(config_class):
-        required = _default(field) is dataclasses.MISSING
-        options = {
-            "dest": field.name,
-            "help": _help(field),
-            "default": argparse.SUPPRESS,
-            "required": required,
-        }
-        hint = hints[field.name]
-        if hint is bool:
-            options["action"] = argparse.BooleanOptionalAction
-        elif typing.get_origin(hint) is tuple:
-            kind = _parser_of(field.name, typing.get_args(hint)[0])
-            options |= {"nargs": "+", "type": kind, "metavar": field.name.upper()}
-        else:
-            options["type"] = _parser_of(field.name, hint)
-            options["choices"] = field.metadata.get("choices")
-            if options["choices"] is None:  # otherwise argparse shows the choices themselves
-                options["metavar"] = field.name.upper()
-        parser.add_argument("--" + field.name.replace("_", "-"), **options)
+
+    def __init__(self, module: str, **kwargs):
+        super().__init__(prog=f"python -m {module}", allow_abbrev=False, **kwargs)
+
+    def error(self, message: str) -> NoReturn:
+        """Prints one line on standard error and exits with status 2."""
+        hint = ""
+        _, is_unknown, arguments = message.partition("unrecognized arguments: ")
+        if is_unknown:
+            options = [word.partition("=")[0] for word in arguments.split() if word.startswith("-")]
+            hint = "".join(did_you_mean(option, self._option_string_actions) for option in options[:1])
+        self.exit(UserError.status, f"error: {message}.{hint} See {self.prog} --help.\n")
 
 
-def config_from_arguments(
-    config_class: type, namespace: argparse.Namespace, base: object | None = None
-) -> typing.Any:
-    """Builds the dataclass from parsed options.
-
-    Args:
-        config_class: the dataclass that was given to `add_config_arguments`.
-        namespace: what the parser returned; other options in it are ignored.
-        base: an instance whose values hold where no option was given; by default those of the class.
-
-    Returns:
-        An instance of `config_class`.
-
-    Raises:
-        UserError: the dataclass itself refuses the values with a `ValueError`.
-    """
-    given = {
-        field.name: getattr(namespace, field.name)
-        for field in dataclasses.fields(config_class)
-        if hasattr(namespace, field.name)
-    }
-    given = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
-    try:
-        return config_class(**given) if base is None else dataclasses.replace(base, **given)
-    except ValueError as error:
-        raise UserError(str(error)) from error
-
-
-def whole_number(text: str, least: int = 1) -> int:
-    """The `type` of an option that counts something.
-
-    Raises:
-        argparse.ArgumentTypeError: `text` is no whole number of at least `least`.
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """A question to end an error message with; empty where no known name is close.
 
     Example:
 
-    >>> whole_number("3")
-    3
+    >>> did_you_mean("--sed", ["--seed", "--out"])
+    ' Did you mean --seed?'
+    >>> did_you_mean("--colour", ["--seed", "--out"])
+    ''
     """
-    if not text.isdecimal() or int(text) < least:
-        raise argparse.ArgumentTypeError(f"expected a whole number of at least {least}, got {text!r}")
-    return int(text)
-
-
-def finite_number(text: str) -> float:
-    """The `type` of an option that takes 0 or any finite number above.
-
-    Raises:
-        argparse.ArgumentTypeError: `text` is no such number.
-
-    Example:
-
-    >>> finite_number("0.5")
-    0.5
-    """
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if not 0.0 <= number < math.inf:
-        raise argparse.ArgumentTypeError(f"expected 0 or a number above, got {text!r}")
-    return number
+    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.7)
+    return f" Did you mean {close[0]}?" if close else ""
 
 
 def run_script(main: Callable[[Sequence[str]], int | None], argv: Sequence[str] | None = None) -> int:
@@ -177,41 +101,3 @@ def run_script(main: Callable[[Sequence[str]], int | None], argv: Sequence[str] 
         # `... | head` closes the pipe early; the interpreter would complain again when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
-
-
-def _default(field: dataclasses.Field) -> object:
-    if field.default_factory is not dataclasses.MISSING:
-        return field.default_factory()
-    return field.default
-
-
-def _help(field: dataclasses.Field) -> str:
-    default = _default(field)
-    if default is dataclasses.MISSING:
-        shown = "required"
-    elif isinstance(default, bool):
-        shown = "default: on" if default else "default: off"
-    elif isinstance(default, tuple):
-        shown = "default: " + (" ".join(str(value) or "''" for value in default) or "none")
-    else:
-        shown = f"default: {'none' if default in (None, '') else default}"
-    text = field.metadata.get("help", "")
-    return f"{text} ({shown})".strip().replace("%", "%%")  # argparse formats its help with %
-
-
-def _parser_of(name: str, hint: object) -> Callable[[str], object]:
-    optional = False
-    if isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union:
-        members = [member for member in typing.get_args(hint) if member is not type(None)]
-        optional = len(members) < len(typing.get_args(hint))
-        hint = members[0] if len(members) == 1 else hint
-    if hint not in PARSED_TYPES:
-        raise TypeError(
-            f"field {name!r} has type {hint}; an option can be str, int, float, Path, bool or one | None"
-        )
-
-    def parse(text: str) -> object:
-        return None if optional and text.lower() == "none" else hint(text)
-
-    parse.__name__ = hint.__name__  # argparse names it in "invalid int value: ..."
-    return parse

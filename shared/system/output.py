@@ -7,8 +7,8 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from shared.runs.folder import write_atomic
 from shared.system.cli import UserError
+from shared.system.files import write_text_atomic
 
 
 def check_output(path: Path, inputs: Iterable[Path] = ()) -> None:
@@ -30,6 +30,16 @@ def check_output(path: Path, inputs: Iterable[Path] = ()) -> None:
         path.open("a").close()
         if not existed:
             path.unlink()
+
+
+def check_free(path: Path) -> None:
+    """Finds out whether a folder can be made.
+
+    Raises:
+        UserError: there is a file or a folder that is not empty.
+    """
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise UserError(f"{path} exists already. Name a new folder with --out, or remove it first.")
 
 
 @contextlib.contextmanager
@@ -85,7 +95,7 @@ def write_whole(path: Path, text: str) -> None:
         with open_output(path) as write:
             write(text)
     else:
-        write_atomic(path, lambda part: part.write_text(text, encoding="utf-8", errors="backslashreplace"))
+        write_text_atomic(path, text, errors="backslashreplace")
 
 
 def _is_special(path: Path) -> bool:

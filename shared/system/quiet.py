@@ -26,15 +26,16 @@ def import_tensorflow_quietly() -> None:
     imported, and when it runs its first operation. Here the stream goes to a file while both happen; all but
     those lines then appear as usual, whatever happened. With `TF_CPP_MIN_LOG_LEVEL=0`, nothing is held back.
 
-    Call it in a script once the command line is understood. Where TensorFlow is imported already, it does
-    nothing.
+    Scripts call it once the command line is understood, `Application.load` in a notebook. Where TensorFlow is
+    imported already, it does nothing.
 
     Raises:
         ImportError: TensorFlow or Keras is not installed, or does not load.
     """
     if {"tensorflow", "keras"} <= sys.modules.keys():
         return
-    wanted = os.environ.get("TF_CPP_MIN_LOG_LEVEL") == "0"
+    # TensorFlow reads this when it is first imported; what a user chose stays.
+    wanted = os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2") == "0"
     with contextlib.nullcontext() if wanted else without_chatter():
         import keras  # noqa: F401
         import tensorflow as tf
@@ -53,9 +54,8 @@ def without_chatter() -> Iterator[None]:
     """
     try:
         sys.stderr.flush()
-        sys.stderr.fileno()
-        real = os.dup(2)
-    except (AttributeError, OSError, ValueError):  # no stream, no descriptor, or a closed one
+        real = os.dup(2)  # in a notebook `sys.stderr` is no file, but TensorFlow writes here all the same
+    except (AttributeError, OSError, ValueError):  # no stream, or a closed one
         yield
         return
     with os.fdopen(real, "wb") as stream, tempfile.TemporaryFile() as held:

@@ -9,8 +9,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from shared.runs.folder import write_atomic
 from shared.system.cli import UserError
+from shared.system.files import write_atomic
 
 FORMAT = "unrolled vocabulary"
 FORMAT_VERSION = 1

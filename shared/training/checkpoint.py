@@ -10,7 +10,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from shared.runs.folder import RunError, write_atomic
+from shared.runs.folder import RunError
+from shared.system.files import write_atomic
 
 FORMAT_VERSION = 1
 STATE = "state.json"

@@ -13,23 +13,23 @@ long ago follows from the history, epoch and step from `optimizer.iterations`. O
 
 import itertools
 import math
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import keras
 
-from shared.runs.folder import RunError, RunFolder, write_atomic
+from shared.runs.folder import RunError, RunFolder
 from shared.system.cli import UserError
+from shared.system.files import write_atomic
 from shared.system.signals import BrokenOff, Interrupted, StopSignals
-from shared.training.averaging import WeightAverage
 from shared.training.checkpoint import load_checkpoint, save_checkpoint
+from shared.training.history import History
 from shared.training.pace import Pace
 from shared.training.reporting import EXAMPLES, EpochBar, ScalarLog, Size, print_epoch
 from shared.training.step import TrainStep
 
 SUMS = ("loss", "gradient_norm", "clip_rate")  # summed over the steps of an epoch
-
-__all__ = ["Interrupted", "TrainResult", "TrainingError", "WeightAverage", "train", "warmup_cosine"]
 
 
 class TrainingError(UserError):
@@ -48,42 +48,6 @@ class TrainResult(NamedTuple):
     history: list[dict[str, float]]
     best_epoch: int
     best_metrics: dict[str, float]
-
-
-def warmup_cosine(
-    base_rate: float, warmup_steps: int, total_steps: int
-) -> keras.optimizers.schedules.LearningRateSchedule:
-    """A learning rate that climbs in a straight line, then falls to 0 along half a cosine.
-
-    Source: Loshchilov and Hutter 2017, "SGDR", equation 5, without restarts; warm-up as in Goyal et al. 2017.
-
-    Args:
-        base_rate: the highest rate, reached at step `warmup_steps`.
-        warmup_steps: steps of the climb; the first has rate `base_rate / warmup_steps`. 0: no climb.
-        total_steps: step at which the rate is 0; it stays there.
-
-    Returns:
-        A Keras schedule: a pure function of the optimizer's `iterations`.
-
-    Raises:
-        ValueError: `warmup_steps` is negative or not less than `total_steps`.
-
-    Example:
-
-    >>> rate = warmup_cosine(1.0, 4, 12)
-    >>> [round(float(rate(step)), 3) for step in (0, 2, 4, 8, 12)]
-    [0.25, 0.625, 1.0, 0.5, 0.0]
-    """
-    if not 0 <= warmup_steps < total_steps:
-        raise ValueError(f"need 0 <= warmup_steps < total_steps; they are {warmup_steps} and {total_steps}")
-    if warmup_steps == 0:
-        return keras.optimizers.schedules.CosineDecay(base_rate, total_steps)
-    return keras.optimizers.schedules.CosineDecay(
-        base_rate / warmup_steps,
-        total_steps - warmup_steps,
-        warmup_target=base_rate,
-        warmup_steps=warmup_steps,
-    )
 
 
 def train(
@@ -153,17 +117,18 @@ def train(
         RunError: the checkpoint is absent, damaged or of another model, or a file could not be written.
         ValueError: an argument cannot be used.
     """
-    if mode not in ("max", "min"):
-        raise ValueError(f"mode must be 'max' or 'min'; it is {mode!r}")
+    history = History(monitor, mode, patience)
     if not model.trainable_variables:
         raise ValueError("the model has no trainable variables; build it (call it once) before training")
     if epochs is None and minutes is None:
         raise ValueError("the run has no end: give epochs, minutes or both")
     step = TrainStep(model, optimizer, compute_loss, clip_norm, average, initial_carry)
     pace = Pace(epochs, steps_per_epoch, minutes, schedule)
-    loop = _Loop(step, batches, pace, run, evaluate, monitor, mode, patience, keep_carry, size)
+    loop = _Loop(step, batches, pace, run, evaluate, history, keep_carry, size)
     if resume:
         loop.load()
+        if loop.is_over():
+            print(f"The run in {run.path} is finished already; its results follow.", flush=True)
     elif step.iterations:
         raise ValueError("the optimizer has been used before; a new run needs a fresh one")
     return loop.run_all(callbacks)
@@ -172,12 +137,10 @@ def train(
 class _Loop:
     """Epochs, checkpoints and early stopping around a `TrainStep`."""
 
-    def __init__(self, step, batches, pace, run, evaluate, monitor, mode, patience, keep_carry, size):
+    def __init__(self, step, batches, pace, run, evaluate, history, keep_carry, size):
         self._step, self._batches, self._run, self._evaluate = step, batches, run, evaluate
         self._pace, self._steps = pace, pace.steps_per_epoch
-        self._monitor, self._sign, self._patience = monitor, 1 if mode == "max" else -1, patience
-        self._keep_carry, self._size = keep_carry, size
-        self._history: list[dict[str, float]] = []
+        self._history, self._keep_carry, self._size = history, keep_carry, size
         self._sums = dict.fromkeys(SUMS, 0.0)
 
     def load(self) -> None:
@@ -187,18 +150,19 @@ class _Loop:
                 f"the run in {self._run.path} was started with {state['steps_per_epoch']} steps an epoch and "
                 f"now there are {self._steps}; continue it with the same data and batch size"
             )
-        self._history, self._sums = state["history"], state["sums"]
+        self._history.rows, self._sums = state["history"], state["sums"]
         self._pace.seconds = state.get("seconds", self._pace.seconds)
-        if self._run.read_history() != self._history:  # it was saved, but the process ended before the table
-            self._run.write_history(self._history)
+        if self._run.read_history() != self._history.rows:  # the process ended after one, before the other
+            self._run.write_history(self._history.rows)
 
     @property
     def _done(self) -> int:
-        """Steps of the present epoch, negative where the last one ended before its time."""
+        """Steps done in the current epoch; negative if the last epoch was cut short."""
         return self._step.iterations - len(self._history) * self._steps
 
-    def _is_over(self) -> bool:
-        if self._stale() or self._step.model.stop_training:
+    def is_over(self) -> bool:
+        """Whether there is no further step to make."""
+        if self._history.is_stale or self._step.model.stop_training:
             return True
         # An epoch whose steps are done may have its evaluation still before it.
         return self._pace.is_over(len(self._history)) and self._done <= 0
@@ -212,22 +176,24 @@ class _Loop:
         with StopSignals() as stop, ScalarLog(self._run.tensorboard_dir) as log:
             callbacks.on_train_begin()
             try:
-                while not self._is_over():
+                while not self.is_over():
                     self._run_epoch(callbacks, stop, log)
             finally:
                 callbacks.on_train_end()
         return self._result()
 
     def _run_epoch(self, callbacks, stop, log) -> None:
-        epoch = len(self._history) + 1
+        epoch, began = len(self._history) + 1, time.perf_counter()
         callbacks.on_epoch_begin(epoch - 1)
-        seconds, rate = self._train_epoch(epoch, callbacks, stop)
-        row = self._finish_epoch(epoch, stop)
-        best = self._best() is self._history[-1]
-        print_epoch(row, self._pace.epochs, seconds, f"{rate:.0f} {self._size.unit}/s", best)
-        log.write(epoch, {**row, "seconds": seconds, f"{self._size.unit}_per_second": rate})
+        training_seconds, rate = self._train_epoch(epoch, callbacks, stop)
+        row, metrics = self._finish_epoch(epoch, stop)
+        seconds = time.perf_counter() - began
+        left = 0.0 if self.is_over() else self._pace.seconds_left(epoch, seconds)
+        best = self._history.best is row
+        print_epoch(row, metrics, self._pace.title(epoch), seconds, left, best)
+        log.write(epoch, {**row, "seconds": training_seconds, f"{self._size.unit}_per_second": rate})
         callbacks.on_epoch_end(epoch - 1, {name: value for name, value in row.items() if name != "epoch"})
-        if stop.received and not self._is_over():
+        if stop.received and not self.is_over():
             raise self._interrupted(stop, f"after epoch {epoch}")
 
     def _train_epoch(self, epoch, callbacks, stop) -> tuple[float, float]:
@@ -266,7 +232,8 @@ class _Loop:
             self._sums[name] += value
         return loss
 
-    def _finish_epoch(self, epoch: int, stop) -> dict[str, float]:
+    def _finish_epoch(self, epoch: int, stop) -> tuple[dict[str, float], list[str]]:
+        """Validates and saves; returns the row of the history and the names of the metrics in it."""
         done = max(self._done, 1)
         row = {
             "epoch": epoch,
@@ -281,35 +248,19 @@ class _Loop:
                 with stop.breaking_off():
                     metrics = self._evaluate(epoch)
                 row.update({name: float(value) for name, value in metrics.items()})
-                self._keep_if_best(row)
+                if self._history.append(row):
+                    write_atomic(self._run.best_weights, self._step.model.save_weights)
         except BrokenOff:
             self._save()  # all steps are done and the sums are there: the next process evaluates again
             raise self._interrupted(stop, f"before the evaluation of epoch {epoch}") from None
         self._sums = dict.fromkeys(SUMS, 0.0)
         self._save()
-        self._run.write_history(self._history)
-        return row
-
-    def _keep_if_best(self, row: dict[str, float]) -> None:
-        if self._monitor not in row:
-            raise ValueError(f"there is no metric {self._monitor!r} to monitor; there are {sorted(row)}")
-        self._history.append(row)
-        if self._best() is row:
-            write_atomic(self._run.best_weights, self._step.model.save_weights)
-
-    def _best(self) -> dict[str, float] | None:
-        """The row of the best epoch, the first one where several are equal; NaN is never the best."""
-        rows = [row for row in self._history if math.isfinite(row[self._monitor])]
-        return max(rows, key=lambda row: self._sign * row[self._monitor], default=None)
-
-    def _stale(self) -> bool:
-        best = self._best()
-        waited = len(self._history) - (best["epoch"] if best else 0)
-        return self._patience is not None and waited >= self._patience > 0
+        self._run.write_history(self._history.rows)
+        return row, list(metrics)
 
     def _save(self) -> None:
         state = {
-            "history": self._history,
+            "history": self._history.rows,
             "sums": self._sums,
             "steps_per_epoch": self._steps,
             **self._pace.state,
@@ -318,13 +269,16 @@ class _Loop:
 
     def _interrupted(self, stop, where: str) -> Interrupted:
         return Interrupted(
-            f"saved {where} in {self._run.path}. To go on, give the same command with --resume.",
+            f"saved {where} in {self._run.path}. To continue, give the same command with --resume.",
             stop.received,
         )
 
     def _result(self) -> TrainResult:
-        best = self._best()
+        best = self._history.best
         if best is None:
-            raise TrainingError(f"no epoch gave a finite {self._monitor}; nothing was kept as the best")
+            raise TrainingError(
+                f"no epoch gave a finite {self._history.monitor}, so no weights were saved. "
+                "Look for bad numbers in the data, or try a lower learning rate."
+            )
         metrics = {name: value for name, value in best.items() if name != "epoch"}
-        return TrainResult(self._history, best["epoch"], metrics)
+        return TrainResult(self._history.rows, best["epoch"], metrics)

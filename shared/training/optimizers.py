@@ -1,4 +1,4 @@
-"""Keras's Muon optimizer with its matrix products in bfloat16."""
+"""The optimizers of the suite: Muon and AdamW, of which only matrices decay."""
 
 import keras
 from keras import ops
@@ -37,7 +37,7 @@ def make_muon(
     learning_rate: float, policy: str = "float32", weight_decay: float = 0.0
 ) -> keras.optimizers.Optimizer:
     """Muon for the matrices of recurrent layers; embedding, output layer and biases have the updates of
-    AdamW, at a part of the rate. Only matrices decay: no embedding or bias wants to be small.
+    AdamW, at a part of the rate. Only matrices decay.
 
     Sources: Jordan et al. 2024; Liu et al. 2025, "Muon is Scalable for LLM Training" (the scale).
 
@@ -55,5 +55,27 @@ def make_muon(
         adam_lr_ratio=ADAM_SHARE,
         exclude_layers=["output", "bias"],  # a GRU's bias has two rows, but is no matrix
     )
-    optimizer.exclude_from_weight_decay(var_names=["bias", "embeddings"])
+    return decay_matrices_only(optimizer)
+
+
+def make_adamw(
+    learning_rate: float, weight_decay: float = 0.0, beta_2: float = 0.999
+) -> keras.optimizers.Optimizer:
+    """AdamW of which only matrices decay.
+
+    Source: Loshchilov and Hutter 2019, "Decoupled Weight Decay Regularization".
+
+    Args:
+        learning_rate: highest rate; a schedule may change it.
+        weight_decay: decoupled, of the matrices.
+        beta_2: decay of the mean of squared gradients.
+    """
+    return decay_matrices_only(
+        keras.optimizers.AdamW(learning_rate, weight_decay=weight_decay, beta_2=beta_2)
+    )
+
+
+def decay_matrices_only(optimizer: keras.optimizers.Optimizer) -> keras.optimizers.Optimizer:
+    """Excludes biases, normalizations and embeddings from weight decay, which should not shrink them."""
+    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta", "embeddings"])
     return optimizer

@@ -1,4 +1,4 @@
-"""How far a run has come, by steps or by the clock, and the learning rate that goes with it."""
+"""Training progress, in steps or by the clock, and the learning rate as a function of it."""
 
 import math
 import time
@@ -66,16 +66,23 @@ class Pace:
         now = time.perf_counter()
         self.seconds, self._ticked = self.seconds + now - self._ticked, now
 
-    def progress(self, steps_done: int) -> float:
+    def progress(self, steps_done: float) -> float:
         """From 0 to 1."""
         if self._budget is not None:
             return min(self.seconds / self._budget, 1.0)
         return min(steps_done / (self.epochs * self.steps_per_epoch), 1.0)
 
+    def seconds_left(self, epochs_done: int, seconds_per_epoch: float) -> float:
+        """Estimated time until the run is over; early stopping may end it sooner."""
+        if self._budget is not None:
+            return max(self._budget - self.seconds, 0.0)
+        return (self.epochs - epochs_done) * seconds_per_epoch
+
     def set_rate(self, optimizer: keras.optimizers.Optimizer) -> None:
-        """Gives the optimizer the learning rate of its next step."""
+        """Gives the optimizer the learning rate of its next step: that of the middle of the step, so that
+        neither the first nor the last step of a schedule from 0 to 0 is lost."""
         if self._schedule is not None:
-            optimizer.learning_rate.assign(self._schedule(self.progress(int(optimizer.iterations))))
+            optimizer.learning_rate.assign(self._schedule(self.progress(int(optimizer.iterations) + 0.5)))
 
 
 def cosine(base_rate: float, warmup: float = 0.0, final: float = 0.0) -> Callable[[float], float]:

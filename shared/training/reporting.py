@@ -1,16 +1,15 @@
-"""What a training run shows while it works: a progress bar, one line for each epoch, TensorBoard scalars."""
+"""What a training run shows as it runs: a progress bar, one line an epoch, TensorBoard scalars."""
 
 import contextlib
-import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import tensorflow as tf
-from tqdm import tqdm
 
 from shared.runs.folder import RunError
+from shared.system.progress import progress_bar
 
 
 class Size(NamedTuple):
@@ -37,8 +36,7 @@ class EpochBar:
     """
 
     def __init__(self, title: str, steps: int, size: Size = EXAMPLES, done: int = 0):
-        hidden = not sys.stderr.isatty()
-        self._bar = tqdm(total=steps, initial=done, desc=title, unit="step", leave=False, disable=hidden)
+        self._bar = progress_bar(title=title, unit="step", total=steps, done=done)
         self._began = time.perf_counter()
         self._size, self._counted = size, 0
 
@@ -65,14 +63,29 @@ class EpochBar:
         return self._counted / max(self.seconds, 1e-9)
 
 
-def print_epoch(row: Mapping[str, float], epochs: int | None, seconds: float, speed: str, best: bool) -> None:
-    """Prints the line that stays of an epoch."""
-    of = "" if epochs is None else f"/{epochs}"
-    parts = [f"{name} {value:.4g}" for name, value in row.items() if name != "epoch"]
-    print(
-        f"epoch {row['epoch']}{of}: {', '.join(parts)} ({seconds:.0f} s, {speed}){' *' if best else ''}",
-        flush=True,
-    )
+def print_epoch(
+    row: Mapping[str, float], metrics: Iterable[str], title: str, seconds: float, left: float, best: bool
+) -> None:
+    """Prints the line that remains of an epoch: what matters of its row in `history.csv`.
+
+    Args:
+        row: the row.
+        metrics: names of the validation metrics in it.
+        title: such as `"epoch 3/12"`.
+        seconds: time for training and validation.
+        left: estimated seconds until the run is over.
+        best: whether no epoch was better so far.
+    """
+    parts = [f"{name} {row[name]:.4g}" for name in ("loss", *metrics)]
+    times = f"{seconds:.0f} s, {_duration(left)} left" if left > 0 else f"{seconds:.0f} s"
+    print(f"{title}: {', '.join(parts)} ({times}){' *' if best else ''}", flush=True)
+
+
+def _duration(seconds: float) -> str:
+    """Such as `"40 s"`, `"12 min"` or `"3.5 h"`."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
 
 
 class ScalarLog:

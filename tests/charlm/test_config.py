@@ -27,7 +27,7 @@ from shared.system.cli import UserError
         ({"steps_between": -1}, "--steps-between must be at least 0"),
         ({"patience": 0}, "--patience must be at least 1"),
         ({"sample_length": -1}, "--sample-length must be at least 0"),
-        ({"seed": -1}, "--seed must be at least 0"),
+        ({"seed": -1}, "--seed must lie in"),
         ({"learning_rate": 0.0}, "--learning-rate must be a number above 0, not 0.0"),
         ({"learning_rate": float("nan")}, "--learning-rate must be a number above 0"),
         ({"clip_norm": float("inf")}, "--clip-norm must be a number above 0"),

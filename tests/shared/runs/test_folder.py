@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 import shared
-from shared.runs.folder import RunError, RunFolder, write_atomic
+from shared.runs.folder import RunError, RunFolder
+from shared.system.files import write_atomic
 
 CONFIG = {"units": 7, "sizes": (3, 5), "rate": 0.1}
 

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from shared.system.cli import UserError, add_config_arguments, config_from_arguments, run_script
+from shared.system.cli import UserError, run_script
+from shared.system.options import add_config_arguments, config_from_arguments
 from shared.system.signals import Interrupted
 
 

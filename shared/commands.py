@@ -1,0 +1,129 @@
+"""What the scripts `train`, `export` and `preset` of all applications have in common."""
+
+import argparse
+import ast
+import contextlib
+import dataclasses
+import os
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from shared.application import Application
+from shared.runs.config import RunConfig
+from shared.runs.folder import RunFolder, run_name
+from shared.runs.presets import make_preset
+from shared.system.cli import Parser
+from shared.system.options import add_config_arguments, config_from_arguments
+from shared.system.output import check_free
+
+
+def training_parser(app: Application, description: str) -> Parser:
+    """The parser of `APP.train`: an option for each setting, `--out` and `--resume`."""
+    parser = Parser(
+        f"{app.name}.train",
+        description=description,
+        epilog="Ctrl-C saves and stops; the same --out with --resume continues. Exit status: 0; 2 if the run "
+        "could not be done; 130 after Ctrl-C.",
+    )
+    add_config_arguments(parser, app.config)
+    parser.add_argument("--out", type=Path, help="run folder (default: runs/ and the name of the data)")
+    parser.add_argument(
+        "--resume", action="store_true", help="continue the stopped run in --out, with its settings"
+    )
+    return parser
+
+
+def parse_training(
+    app: Application, parser: Parser, argv: Sequence[str] | None, recipe: Callable[[Any], RunConfig]
+) -> tuple[argparse.Namespace, RunConfig]:
+    """The arguments of `APP.train` and the settings of the run.
+
+    Args:
+        app: the application.
+        parser: from `training_parser`.
+        argv: the arguments; None: those of the process.
+        recipe: the settings that hold for a source of data where the command line says nothing else.
+
+    Raises:
+        UserError: a setting has a value that it cannot have, or there is no run to resume.
+    """
+    arguments = parser.parse_args(argv)
+    data = getattr(arguments, "data", app.config().data)
+    data = data if isinstance(data, str) else tuple(data)
+    arguments.out = arguments.out or Path("runs") / run_name(data if isinstance(data, str) else data[0])
+    base = app.config.from_run(RunFolder.open(arguments.out, app.name)) if arguments.resume else recipe(data)
+    return arguments, config_from_arguments(app.config, arguments, base=base)
+
+
+@contextlib.contextmanager
+def open_run(app: Application, arguments: argparse.Namespace, config: RunConfig) -> Iterator[RunFolder]:
+    """The run folder of `APP.train`; a new run that fails before its first step leaves none.
+
+    Raises:
+        RunError: the folder holds something else, or with `--resume`, no run with these settings.
+        FileError: it cannot be made.
+    """
+    existed = arguments.out.exists()
+    run = RunFolder.create(arguments.out, dataclasses.asdict(config), app.name, resume=arguments.resume)
+    try:
+        yield run
+    except BaseException:
+        if not existed and not run.holds_work:
+            shutil.rmtree(run.path, ignore_errors=True)
+        raise
+
+
+def export_parser(app: Application, description: str) -> Parser:
+    """The parser of `APP.export`: `--model` and `--out`."""
+    parser = Parser(
+        f"{app.name}.export",
+        description=description,
+        epilog="Exit status: 0; 2 if the model could not be exported.",
+    )
+    app.add_model_option(parser, trainable=True)
+    parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="folder to make")
+    return parser
+
+
+def load_to_export(app: Application, arguments: argparse.Namespace) -> Any:
+    """The model that `APP.export` writes; what can be known beforehand is checked before it is loaded.
+
+    Raises:
+        UserError: there is no such model, it is an exported one, or `--out` is taken.
+    """
+    app.find(arguments.model, trainable=True)
+    check_free(arguments.out)
+    # Where Keras sees a GPU, it writes operations into the graph that a computer without one does not have.
+    os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
+    return app.load(arguments.model, trainable=True)
+
+
+def preset_script(app: Application, argv: Sequence[str] | None = None) -> int:
+    """The script `python -m APP.preset RUN FOLDER`; returns its exit status."""
+    parser = Parser(
+        f"{app.name}.preset", description="Make a preset, a run folder in half the size, of a run."
+    )
+    parser.add_argument("run", type=Path, help="run folder")
+    parser.add_argument("out", type=Path, help="folder of the preset")
+    arguments = parser.parse_args(argv)
+    size = make_preset(RunFolder.open(arguments.run, app.name), arguments.out, app.preset_files)
+    print(f"Wrote {arguments.out}, {size / 1e6:.1f} MB.")
+    return 0
+
+
+def list_commands(package: Path) -> str:
+    """The commands of an application, a line each, from the first lines of its scripts.
+
+    Args:
+        package: the folder of the application.
+    """
+    files = [*sorted(package.glob("*.py")), package / "data" / "__main__.py"]
+    lines = []
+    for file in files:
+        summary = (ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or "").partition("\n")[0]
+        what, is_script, usage = summary.partition(": python -m ")
+        if is_script:
+            lines.append(f"  python -m {usage.rstrip('.')}\n      {what}")
+    return "\n".join(lines)

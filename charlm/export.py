@@ -9,7 +9,10 @@ from charlm.app import APP
 from shared.commands import export_parser, load_to_export
 from shared.system.cli import run_script
 
-DESCRIPTION = "Write a SavedModel that generates texts, scores texts and gives single steps, and check it against the model."
+DESCRIPTION = (
+    "Write a SavedModel that generates texts, scores texts and gives single steps, and check it against the "
+    "model."
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -119,7 +119,7 @@ def list_commands(package: Path) -> str:
     Args:
         package: the folder of the application.
     """
-    files = [*sorted(package.glob("*.py")), package / "data" / "__main__.py"]
+    files = [*sorted(package.glob("[!_]*.py")), package / "data" / "__main__.py"]
     lines = []
     for file in files:
         summary = (ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or "").partition("\n")[0]

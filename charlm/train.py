@@ -15,8 +15,8 @@ from shared.system.quiet import import_tensorflow_quietly
 
 DESCRIPTION = (
     "Train a language model over characters. What it writes as it learns is in samples.txt of the run "
-    "folder. The plays and hello have settings of their own (charlm.config.recipe); the defaults below are those for "
-    "any other text."
+    "folder. The plays and hello have settings of their own (charlm.config.recipe); the defaults below are "
+    "those for any other text."
 )
 
 

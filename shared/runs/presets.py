@@ -8,9 +8,9 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from shared.runs.folder import RunError, RunFolder
+from shared.runs.folder import RunFolder
 from shared.system.cli import UserError, did_you_mean
-from shared.system.files import write_atomic
+from shared.system.files import FileError, write_atomic
 
 LARGEST_PRESET = 25 * 10**6  # bytes
 
@@ -66,7 +66,8 @@ def make_preset(run: RunFolder, path: Path, files: Sequence[str] = ()) -> int:
         The size of the folder in bytes.
 
     Raises:
-        RunError: the run has no checkpoint, or the folder cannot be written.
+        RunError: the run has no checkpoint.
+        FileError: the folder cannot be written.
         UserError: the preset is larger than a package should carry; it is written all the same.
     """
     weights = run.require_best_weights()
@@ -80,7 +81,7 @@ def make_preset(run: RunFolder, path: Path, files: Sequence[str] = ()) -> int:
         ):
             shutil.copy(file, path / file.name)
     except OSError as error:
-        raise RunError(f"{path} could not be written: {error}.") from error
+        raise FileError(f"{path} could not be written: {error}. Name another folder.") from error
     write_atomic(path / weights.name, lambda file: store_half(weights, file))
     size = sum(file.stat().st_size for file in path.iterdir() if file.is_file())
     if size > LARGEST_PRESET:

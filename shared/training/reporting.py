@@ -77,7 +77,7 @@ def print_epoch(
         best: whether no epoch was better so far.
     """
     parts = [f"{name} {row[name]:.4g}" for name in ("loss", *metrics)]
-    times = f"{seconds:.0f} s, {_duration(left)} left" if left > 0 else f"{seconds:.0f} s"
+    times = f"{seconds:.0f} s, {_duration(left)} left" if left >= 1 else f"{seconds:.0f} s"
     print(f"{title}: {', '.join(parts)} ({times}){' *' if best else ''}", flush=True)
 
 

@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 
 from shared.export import ExportError, call_alone, export_saved_model, read_settings
+from shared.system.cli import UserError
 
 
 def make_signatures():
@@ -72,7 +73,7 @@ def test_an_empty_folder_is_taken_and_a_full_one_is_not(tmp_path):
     path.mkdir()
     export(path)
     before = sorted(path.rglob("*"))
-    with pytest.raises(ExportError, match="exists already"):
+    with pytest.raises(UserError, match="exists already"):
         export(path)
     assert sorted(path.rglob("*")) == before
     assert [file.name for file in tmp_path.iterdir()] == ["model"]
@@ -81,7 +82,7 @@ def test_an_empty_folder_is_taken_and_a_full_one_is_not(tmp_path):
 def test_a_file_is_no_place_for_a_model(tmp_path):
     file = tmp_path / "file"
     file.write_text("mine")
-    with pytest.raises(ExportError, match="exists already"):
+    with pytest.raises(UserError, match="exists already"):
         export(file)
     with pytest.raises(ExportError, match=r"cannot be written.*--out"):
         export(file / "below" / "model")

@@ -8,11 +8,12 @@ import keras
 import numpy as np
 import pytest
 
-from shared.runs import folder as runs
 from shared.runs import presets
 from shared.runs.folder import RunError, RunFolder
-from shared.runs.presets import find_model, make_preset, preset_names, preset_script, store_half
+from shared.runs.presets import find_model, make_preset, preset_names, store_half
+from shared.system import files
 from shared.system.cli import UserError
+from shared.system.files import FileError
 
 
 @pytest.fixture
@@ -106,16 +107,8 @@ def test_what_else_an_application_keeps_goes_along(run, tmp_path):
 
 
 def test_a_run_without_a_file_that_the_application_keeps(run, tmp_path):
-    with pytest.raises(RunError, match=r"could not be written.*labels\.json"):
+    with pytest.raises(FileError, match=r"could not be written.*labels\.json"):
         make_preset(run, tmp_path / "preset", files=("labels.json",))
-
-
-def test_the_script_takes_the_files_of_its_application(run, tmp_path, capsys):
-    (run.path / "labels.json").touch()
-    arguments = [str(run.path), str(tmp_path / "preset")]
-    assert preset_script("charlm", "Makes a preset.", arguments, files=("labels.json",)) == 0
-    assert (tmp_path / "preset" / "labels.json").exists()
-    assert capsys.readouterr().out.startswith(f"Wrote {tmp_path / 'preset'}, 0.0 MB.")
 
 
 def test_half_precision_weights_load(run, tmp_path):
@@ -166,12 +159,12 @@ def refuse(*arguments, **kwargs):
     raise OSError(28, "No space left on device")
 
 
-@pytest.mark.parametrize(("module", "name"), [(shutil, "copy"), (runs.os, "replace")])
+@pytest.mark.parametrize(("module", "name"), [(shutil, "copy"), (files.os, "replace")])
 def test_a_full_disk_is_an_error_of_the_run(run, tmp_path, monkeypatch, module, name):
     make_preset(run, tmp_path / "preset")
     before = (tmp_path / "preset" / "best.weights.h5").read_bytes()
     monkeypatch.setattr(module, name, refuse)
-    with pytest.raises(RunError, match="No space left on device"):
+    with pytest.raises(FileError, match="No space left on device"):
         make_preset(run, tmp_path / "preset")
     monkeypatch.undo()
     assert (tmp_path / "preset" / "best.weights.h5").read_bytes() == before
@@ -180,5 +173,5 @@ def test_a_full_disk_is_an_error_of_the_run(run, tmp_path, monkeypatch, module, 
 
 def test_a_file_in_the_place_of_the_folder(run, tmp_path):
     (tmp_path / "preset").touch()
-    with pytest.raises(RunError, match="could not be written"):
+    with pytest.raises(FileError, match="could not be written"):
         make_preset(run, tmp_path / "preset")

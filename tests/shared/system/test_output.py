@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from tqdm import tqdm
 
-from shared.runs.folder import RunError
 from shared.system.cli import UserError
+from shared.system.files import FileError
 from shared.system.output import check_output, open_output, write_whole
 
 ODD = "caf\u00e9 \U0001f600\r\n\0"
@@ -126,7 +126,7 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
     write_whole(path, json.dumps({"name": "caf\udce9"}, ensure_ascii=False))
     assert path.read_bytes() == rb'{"name": "caf\udce9"}'
     monkeypatch.setattr(os, "replace", lambda *names: (_ for _ in ()).throw(OSError(28, "No space left")))
-    with pytest.raises(RunError, match=r"could not write .*figures\.json: No space left"):
+    with pytest.raises(FileError, match=r"could not write .*figures\.json: No space left"):
         write_whole(path, "new")
     assert json.loads(path.read_text()) == {"name": "caf\udce9"}
     assert [file.name for file in tmp_path.iterdir()] == ["figures.json"]

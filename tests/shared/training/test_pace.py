@@ -111,7 +111,7 @@ def test_the_rate_follows_progress(clock, timed):
     optimizer.iterations.assign(4)
     run.seconds = 45.0
     run.set_rate(optimizer)
-    assert float(optimizer.learning_rate) == pytest.approx(3.75 if timed else 3.4)
+    assert float(optimizer.learning_rate) == pytest.approx(3.75 if timed else 3.45)
 
 
 def test_without_a_schedule_the_rate_is_that_of_the_optimizer():

@@ -47,14 +47,17 @@ def test_a_file_in_the_place_of_the_folder(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("epochs", "best", "line"),
+    ("left", "best", "line"),
     [
-        (7, True, "epoch 3/7: loss 1.235, minutes 5 (4 s, 20 words/s) *\n"),
-        (None, False, "epoch 3: loss 1.235, minutes 5 (4 s, 20 words/s)\n"),
+        (0.0, True, "epoch 3/7: loss 1.235, val_nats 2.5 (4 s) *\n"),
+        (99.0, False, "epoch 3/7: loss 1.235, val_nats 2.5 (4 s, 99 s left)\n"),
+        (600.0, False, "epoch 3/7: loss 1.235, val_nats 2.5 (4 s, 10 min left)\n"),
+        (9000.0, False, "epoch 3/7: loss 1.235, val_nats 2.5 (4 s, 2.5 h left)\n"),
     ],
 )
-def test_the_line_of_an_epoch(capsys, epochs, best, line):
-    print_epoch({"epoch": 3, "loss": 1.23456, "minutes": 5.0}, epochs, 3.7, "20 words/s", best)
+def test_the_line_of_an_epoch_has_what_matters(capsys, left, best, line):
+    row = {"epoch": 3, "minutes": 5.0, "loss": 1.23456, "gradient_norm": 0.1, "val_nats": 2.5}
+    print_epoch(row, ["val_nats"], "epoch 3/7", 3.7, left, best)
     assert capsys.readouterr().out == line
 
 

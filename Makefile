@@ -6,18 +6,27 @@ VENV ?= .venv
 IMAGES ?=
 BIN = $(VENV)/bin
 
-.PHONY: caption test lint clean
+.PHONY: caption test check lint figures clean
 
 caption: $(VENV)/.samples
 	@$(BIN)/python -m captioning.predict $(IMAGES)
 
+# A file of tests runs in one process, so that what its tests share is made once.
 test: $(VENV)/.test lint
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+# What to run while writing: linters, doctests and the tests that train nothing, in under a minute.
+check: $(VENV)/.test lint
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -q -m "not slow"
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
+
+# Which figures of README and docs were measured with the code as it is; MEASURE="NAME ..." measures some anew.
+figures: $(VENV)/.test
+	$(BIN)/python -m benchmarks.figures $(MEASURE)
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

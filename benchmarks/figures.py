@@ -10,6 +10,7 @@ when a document that should quote it has another number.
 """
 
 import ast
+import csv
 import hashlib
 import json
 import os
@@ -57,11 +58,11 @@ class Figure:
 
 
 def _shapes(printed: str, out: Path, seconds: float) -> dict[str, str]:
-    exact = re.search(r"val_exact ([\d.]+)\.? ", printed + " ")
-    epoch = re.search(r"Best epoch (\d+)", printed)
+    with (out / "run" / "history.csv").open(encoding="utf-8", newline="") as file:
+        best = max(csv.DictReader(file), key=lambda row: float(row["val_cider"]))
     return {
-        "exact": f"{100 * float(exact[1].rstrip('.')):.1f} %",
-        "epoch": epoch[1],
+        "exact": f"{100 * float(best['val_exact']):.1f} %",
+        "epoch": f"epoch {best['epoch']}",
         "seconds": f"{seconds:.0f} seconds",
     }
 

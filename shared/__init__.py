@@ -2,7 +2,8 @@
 
 Read `layers` first (the recurrence), then `decoding` (search and sampling over a step function) and
 `training` (the one loop). `runs` keeps a run on disk, `text` and `data` feed it, `export` writes a
-SavedModel, `system` is the command line and the file system; `application` and `commands` tie them together for scripts.
+SavedModel, `system` is the command line and the file system; `application` and `commands` tie them together
+for scripts.
 
 Importing `shared` is cheap: Keras and TensorFlow come in with the modules that need them.
 """

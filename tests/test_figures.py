@@ -32,7 +32,7 @@ def record(value):
     ("code", "is_old"),
     [
         (
-            '"""Other words."""\n\n# a comment\ndef f(x):\n    """Adds one."""\n    return (x\n        + 1)\n',
+            '"""Other."""\n\n# a comment\ndef f(x):\n    """Adds one."""\n    return (x\n        + 1)\n',
             False,
         ),
         ('"""Says."""\n\n\ndef f(x):\n    """Adds."""\n    return x + 2\n', True),

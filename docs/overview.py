@@ -19,7 +19,7 @@ WIDTH = 100
 COMMANDS = (
     "python -m captioning.predict",
     "python -m charlm.generate --prompt 'KING HENRY:' --num-chars 150 --seed 7",
-    "python -m sentiment.predict 'Great cast, and still the dullest film of the year.' --explain --color always",
+    "python -m sentiment.predict --explain --color always 'Great cast, and still the dullest film.'",
 )
 
 

@@ -60,17 +60,27 @@ def test_resume_takes_the_settings_of_the_run():
 @pytest.mark.parametrize("error", [UserError("no such text"), KeyboardInterrupt(), ZeroDivisionError()])
 def test_a_start_that_fails_leaves_no_folder(error):
     arguments, config = parse("--out", "new/run")
-    with pytest.raises(type(error)), open_run(APP, arguments, config) as run:
-        run.append_samples("untrained")
-        raise error
+
+    def start():
+        with open_run(APP, arguments, config) as run:
+            run.append_samples("untrained")
+            raise error
+
+    with pytest.raises(type(error)):
+        start()
     assert not Path("new/run").exists()
 
 
 def test_a_run_that_saved_something_is_kept_when_it_fails():
     arguments, config = parse("--out", "run")
-    with pytest.raises(UserError), open_run(APP, arguments, config) as run:
-        save_checkpoint(run.last_checkpoint, {}, {})
-        raise UserError("the disk is full")
+
+    def start():
+        with open_run(APP, arguments, config) as run:
+            save_checkpoint(run.last_checkpoint, {}, {})
+            raise UserError("the disk is full")
+
+    with pytest.raises(UserError, match="disk is full"):
+        start()
     assert Path("run/last.npz").exists()
 
 

@@ -4,13 +4,13 @@
 config.json       {"app", "format_version", "unrolled_version", "config": {...}}
 vocabulary.json   the tokens, with a checksum
 best.weights.h5   the best weights so far, as `keras.Model.load_weights` reads them
-last.npz          everything that a run needs to go on exactly where it stopped
+last.npz          everything that a run needs to resume exactly where it stopped
 history.csv       one row for each epoch
 samples.txt       what the model wrote after each epoch
 tensorboard/      event files
 ```
 
-A preset is such a folder whose weights are stored in float16. Nothing is pickled. This module imports neither
+A preset is such a folder with weights in float16. Nothing is pickled. This module imports neither
 Keras nor TensorFlow.
 """
 
@@ -174,7 +174,7 @@ class RunFolder:
         if not self.best_weights.is_file():
             raise RunError(
                 f"{self.path} has no checkpoint yet: {self.best_weights.name} is written after an epoch. "
-                "Let its training go on until then, or name another run."
+                "Let its training run until then, or name another run."
             )
         return self.best_weights
 

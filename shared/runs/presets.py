@@ -1,4 +1,4 @@
-"""Small trained models that ship with a package: run folders in half the size, found by their names.
+"""Small trained models that ship with a package: run folders at half the size, found by name.
 
 A preset holds the files of a run that a model needs, its weights rounded to float16. The model card
 (README.md) is written by hand. This module imports neither Keras nor TensorFlow.

@@ -12,7 +12,7 @@ from typing import NoReturn
 
 
 class UserError(Exception):
-    """Something the user can put right; the message says what happened, what was expected and what to do.
+    """An error the user can fix; the message says what happened, what was expected and what to do.
 
     Scripts print `label: message` on the standard error stream and exit with `status`; subclasses may change
     both.
@@ -67,7 +67,7 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 def run_script(main: Callable[[Sequence[str]], int | None], argv: Sequence[str] | None = None) -> int:
     """Runs a script's `main` and turns what ends it into an exit status.
 
-    What standard output cannot show is written with escapes, as on the standard error stream.
+    Characters that standard output cannot show are written as escapes, as on standard error.
 
     Args:
         main: takes the arguments, returns the exit status or `None` for 0.

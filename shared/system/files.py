@@ -23,7 +23,7 @@ def write_atomic(path: str | os.PathLike, writer: Callable[[Path], object]) -> N
     Raises:
         FileError: the system refused (no space left, no permission, ...).
 
-    Whatever is raised, by `writer` too, the file that was there is untouched and no temporary one remains.
+    Whatever is raised, also by `writer`, an existing file is untouched and no temporary file remains.
 
     Example:
 
@@ -42,7 +42,7 @@ def write_atomic(path: str | os.PathLike, writer: Callable[[Path], object]) -> N
     except OSError as error:
         raise FileError(
             f"could not write {path}: {error.strerror or error}. "
-            "What was there before is unchanged; free some space or choose a folder that can be written."
+            "The old file is unchanged; free some space or choose a folder that can be written."
         ) from error
     finally:
         # Its own failure must not hide the first one.

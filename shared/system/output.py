@@ -1,4 +1,4 @@
-"""Where scripts write what they found: standard output or a file, checked before any work is done."""
+"""The output of scripts: standard output or a file, checked before any work is done."""
 
 import contextlib
 import sys
@@ -12,11 +12,11 @@ from shared.system.files import write_text_atomic
 
 
 def check_output(path: Path, inputs: Iterable[Path] = ()) -> None:
-    """Finds out before any work whether a file can be written; what is in it stays.
+    """Checks, before any work, that a file can be written. Its content is not changed.
 
     Args:
         path: the file to write.
-        inputs: files that are read and may not be lost; those that do not exist are passed over.
+        inputs: files that are read and must not be overwritten; those that do not exist are ignored.
 
     Raises:
         UserError: it cannot be written, or is one of the inputs.
@@ -33,10 +33,10 @@ def check_output(path: Path, inputs: Iterable[Path] = ()) -> None:
 
 
 def check_free(path: Path) -> None:
-    """Finds out whether a folder can be made.
+    """Checks that a folder can be made.
 
     Raises:
-        UserError: there is a file or a folder that is not empty.
+        UserError: there is a file of that name, or a folder that is not empty.
     """
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise UserError(f"{path} exists already. Name a new folder with --out, or remove it first.")
@@ -44,10 +44,10 @@ def check_free(path: Path) -> None:
 
 @contextlib.contextmanager
 def open_output(path: Path | None) -> Iterator[Callable[[str], None]]:
-    """A function that writes text at once, so that it is there whatever happens next.
+    """Gives a function that writes text and flushes it at once.
 
-    A progress bar on the same terminal makes way for the text. What is no valid Unicode, as in names of
-    files, is written with escapes (on standard output by `run_script`).
+    A progress bar on the same terminal is moved out of the way. Characters that are not valid Unicode, as in
+    names of files, are written as escapes (on standard output by `run_script`).
 
     Args:
         path: the file to write, or None for standard output.
@@ -82,10 +82,10 @@ def open_output(path: Path | None) -> Iterator[Callable[[str], None]]:
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Writes a file whole or not at all; what is no valid Unicode, with escapes.
+    """Writes a file whole or not at all; characters that are not valid Unicode become escapes.
 
     Args:
-        path: the file. One that is there is replaced, but a pipe or device gets the text.
+        path: the file. An existing file is replaced; a pipe or device receives the text.
         text: all of its content.
 
     Raises:

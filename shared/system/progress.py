@@ -16,10 +16,10 @@ def progress_bar(
     least: int = 0,
     delay: float = 0.0,
 ) -> tqdm:
-    """A bar on standard error that is gone when the work is done; none where that is no terminal.
+    """A bar on standard error that disappears when the work is done; hidden if that is not a terminal.
 
     Args:
-        items: iterated by the bar; None: its `update(count)` says how far the work is.
+        items: iterated by the bar; None: call `update(count)` instead.
         title: shown before the bar.
         unit: what is counted, in the singular.
         total: how many there are; by default the length of `items`.

@@ -1,4 +1,4 @@
-"""Imports TensorFlow without what it says about itself while it starts. Importing this module is cheap."""
+"""Imports TensorFlow without its start-up log lines. Importing this module is cheap."""
 
 import contextlib
 import faulthandler
@@ -20,11 +20,11 @@ _CHATTER = re.compile(
 
 
 def import_tensorflow_quietly() -> None:
-    """Imports TensorFlow and Keras, and leaves out what they log when all is well.
+    """Imports TensorFlow and Keras without the lines they log when all is well.
 
     TensorFlow writes some lines to the standard error stream before `TF_CPP_MIN_LOG_LEVEL` counts: when it is
     imported, and when it runs its first operation. Here the stream goes to a file while both happen; all but
-    those lines then appear as usual, whatever happened. With `TF_CPP_MIN_LOG_LEVEL=0`, nothing is held back.
+    those lines then appear as usual, also after an error. `TF_CPP_MIN_LOG_LEVEL=0` turns this off.
 
     Scripts call it once the command line is understood, `Application.load` in a notebook. Where TensorFlow is
     imported already, it does nothing.
@@ -48,9 +48,9 @@ def import_tensorflow_quietly() -> None:
 
 @contextlib.contextmanager
 def without_chatter() -> Iterator[None]:
-    """Holds back what is written to descriptor 2 inside, by any thread, and repeats it without chatter.
+    """Captures what any thread writes to descriptor 2, and repeats it afterwards without chatter.
 
-    Without a usable standard error stream, it does nothing.
+    Does nothing if there is no usable standard error stream.
     """
     try:
         sys.stderr.flush()
@@ -85,7 +85,7 @@ def is_chatter(line: bytes) -> bool:
 
 @contextlib.contextmanager
 def _last_words(stream) -> Iterator[None]:
-    """A process that dies inside, as on a processor that TensorFlow was not made for, says where it was."""
+    """If the process crashes, as on a processor that TensorFlow does not support, prints where."""
     if faulthandler.is_enabled():
         yield
         return

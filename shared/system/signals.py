@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM as a request to stop in good order."""
+"""Ctrl-C and SIGTERM as a request to finish the current step, save and stop."""
 
 import contextlib
 import signal
@@ -11,7 +11,7 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Interrupted(UserError):  # noqa: N818 - named like KeyboardInterrupt: a wish, not a fault
-    """The run was stopped by a signal and saved; the message says how to go on."""
+    """The run was stopped by a signal and saved; the message says how to resume it."""
 
     label = "stopped"
 

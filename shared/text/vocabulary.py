@@ -55,7 +55,7 @@ def tokenize_words(text: str) -> list[str]:
 
 
 class Vocabulary:
-    """An immutable list of tokens; a token's place in it is its id.
+    """An immutable list of tokens; a token's index is its id.
 
     The first four are special: `<pad>` fills up a batch, `<start>` and `<end>` bound a text, `<unk>` stands
     for every token that the vocabulary lacks.
@@ -86,7 +86,7 @@ class Vocabulary:
         tokens = tuple(tokens)
         if tokens[: len(self.SPECIALS)] != self.SPECIALS:
             raise ValueError(
-                f"A vocabulary begins with {self.SPECIALS}, but this one begins with {tokens[:4]}."
+                f"A vocabulary starts with {self.SPECIALS}, but this one starts with {tokens[:4]}."
             )
         if not all(isinstance(token, str) for token in tokens):
             raise ValueError("A vocabulary holds strings only.")
@@ -107,7 +107,7 @@ class Vocabulary:
 
         Args:
             token_lists: tokenised texts.
-            min_count: how often a token must be seen to be kept.
+            min_count: tokens seen less often are left out.
             max_size: largest length of the vocabulary, special tokens included; None: no limit.
 
         Returns:
@@ -123,9 +123,11 @@ class Vocabulary:
                 f"max_size counts the {len(cls.SPECIALS)} special tokens too; {max_size} is too small."
             )
         counts = Counter(token for tokens in token_lists for token in tokens)
-        kept = [token for token, count in counts.items() if count >= min_count and token not in cls.SPECIALS]
-        kept.sort(key=lambda token: (-counts[token], token))
-        return cls((*cls.SPECIALS, *kept)[:max_size])
+        frequent = [
+            token for token, count in counts.items() if count >= min_count and token not in cls.SPECIALS
+        ]
+        frequent.sort(key=lambda token: (-counts[token], token))
+        return cls((*cls.SPECIALS, *frequent)[:max_size])
 
     @property
     def tokens(self) -> tuple[str, ...]:

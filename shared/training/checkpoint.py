@@ -63,7 +63,7 @@ def _named(groups: Groups) -> dict[str, keras.Variable]:
         unique = {id(variable): variable for variable in variables}.values()
         for number, variable in enumerate(unique):
             # Keras numbers layers as they are made in the process (`dense_3`): that says nothing about the
-            # model, so it is left out. The place in the list keeps the names apart.
+            # model, so it is left out. The index in the list keeps the names apart.
             named[f"{group}/{number:04}/{re.sub(r'_[0-9]+(?=[/_]|$)', '', variable.path)}"] = variable
     return named
 
@@ -76,7 +76,7 @@ def _to_array(variable: keras.Variable) -> np.ndarray:
 
 def _read(path: Path) -> tuple[dict[str, np.ndarray], dict]:
     if not Path(path).is_file():
-        raise RunError(f"there is no checkpoint {path} to go on from; start the run without --resume")
+        raise RunError(f"there is no checkpoint {path} to resume from; start the run without --resume")
     try:
         # NumPy leaves a file of its own open when the archive is damaged.
         with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:

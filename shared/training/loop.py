@@ -1,13 +1,13 @@
 """The one training loop of the suite.
 
-It does what `keras.Model.fit` cannot: stop at any step and go on later, bit for bit as if nothing had
+It does what `keras.Model.fit` cannot: stop at any step and resume later, bit for bit as if nothing had
 happened, and carry state from one batch to the next. It drives ordinary Keras models, optimizers and
 callbacks.
 
 What makes a run exact: the data of an epoch depend on its number alone; random numbers come from the model's
 own seed generators, from which the evaluation must not draw; and weights, seed generators, optimizer,
-averages, carried state, running sums and the history all are in the checkpoint. What is best so far and how
-long ago follows from the history, epoch and step from `optimizer.iterations`. On a GPU, call
+averages, carried state, running sums and the history all are in the checkpoint. The best epoch
+follows from the history; epoch and step from `optimizer.iterations`. On a GPU, call
 `tf.config.experimental.enable_op_determinism()` first.
 """
 
@@ -33,11 +33,11 @@ SUMS = ("loss", "gradient_norm", "clip_rate")  # summed over the steps of an epo
 
 
 class TrainingError(UserError):
-    """Training cannot go on."""
+    """Training cannot continue."""
 
 
 class TrainResult(NamedTuple):
-    """What came of a run.
+    """The result of a run.
 
     Attributes:
         history: one row for each epoch, as in `history.csv`.
@@ -76,37 +76,37 @@ def train(
     """Trains a model in a run folder.
 
     After each epoch it writes `best.weights.h5` (where the epoch was the best), `last.npz`, `history.csv` and
-    TensorBoard scalars. Ctrl-C and SIGTERM let the running step finish and save; a second one stops at once.
+    TensorBoard scalars. Ctrl-C and SIGTERM let the current step finish and save; a second one stops at once.
 
     Args:
-        model: a built model. What is trainable when `train` begins is trained.
+        model: a built model. Its weights that are trainable now are trained.
         optimizer: a fresh optimizer.
         compute_loss: `compute_loss(model, batch)` returns a scalar; runs inside a `tf.function`, with one
             graph for each shape of batch, so pad to few shapes.
         batches: `batches(epoch)`, a function of the epoch's number alone, returns an iterable of at least
             `steps_per_epoch` batches (nested structures of arrays or tensors).
-        epochs: most epochs; `None`, with `minutes`: as many as there is time for.
+        epochs: the largest number of epochs; `None`, with `minutes`: as many as there is time for.
         steps_per_epoch: steps in each.
         run: folder of the run.
         evaluate: `evaluate(epoch)` returns validation metrics; the model holds the averaged weights then. May
             be broken off by Ctrl-C and called again.
-        monitor: the metric that says which epoch is best (one of `evaluate`, or `"loss"`).
+        monitor: the metric that decides which epoch is best (one of `evaluate`, or `"loss"`).
         mode: `"max"` or `"min"`.
         minutes: time after which training ends, also in the middle of an epoch. It counts all of training, in
             every process that worked on the run, but not evaluation and saving; the history then has a column
-            `minutes`. Such a run goes on exactly from its checkpoint, but the clock says how far it comes.
+            `minutes`. Such a run resumes exactly, but the number of steps depends on the machine's speed.
         schedule: the learning rate as a function of progress, from 0 at the beginning to 1 when the epochs,
             or the minutes if given, are over; `None`: that of the optimizer.
-        patience: epochs without a better one after which the run stops; `None`: never.
+        patience: epochs without improvement after which the run stops; `None`: never.
         clip_norm: the gradient is scaled down to this global norm where it is larger; `None`: never.
         average: decay of the `WeightAverage` that is evaluated and kept; `None` or 0: the weights themselves.
         initial_carry: state carried between batches, a nested structure of tensors, with which each epoch
             begins. If given, the loss is `loss, carry = compute_loss(model, batch, carry)`.
-        keep_carry: an epoch begins with what the last one ended with; `initial_carry` is for the first only.
+        keep_carry: each epoch starts from the state in which the last one ended.
         size: what is counted in the progress bar.
         callbacks: Keras callbacks. Their epochs count from 0, those of everything else from 1. Their own
             state is not kept in the checkpoint. `model.stop_training` takes effect at the end of the epoch.
-        resume: go on from `run.last_checkpoint`.
+        resume: continue from `run.last_checkpoint`.
 
     Returns:
         History, best epoch and its metrics.
@@ -224,7 +224,7 @@ class _Loop:
         if not (math.isfinite(loss) and math.isfinite(norm)):
             raise TrainingError(
                 f"step {number} of epoch {epoch} gave a loss of {loss} and a gradient of norm {norm}. "
-                f"Training stops; what {self._run.path} held before is kept. Try a lower learning rate or "
+                f"Training stops; what {self._run.path} holds is unchanged. Try a lower learning rate or "
                 "clip norm, a longer warm-up, or float32, and look for bad numbers in the data."
             )
         clipped = self._step.clip_norm is not None and norm > self._step.clip_norm

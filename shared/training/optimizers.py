@@ -1,4 +1,4 @@
-"""The optimizers of the suite: Muon and AdamW, of which only matrices decay."""
+"""The optimizers of the suite: Muon and AdamW, with weight decay of the matrices only."""
 
 import keras
 from keras import ops
@@ -6,7 +6,7 @@ from keras import ops
 
 @keras.saving.register_keras_serializable("unrolled")
 class BFloat16Muon(keras.optimizers.Muon):
-    """Muon that makes an update orthogonal in bfloat16: twice as fast where the processor is fast at it.
+    """Muon that orthogonalizes updates in bfloat16: twice as fast on processors with bfloat16 instructions.
 
     The iteration only has to bring all singular values near 1, for which three digits are enough.
 
@@ -36,8 +36,8 @@ ADAM_SHARE = 0.2  # of Muon's rate, for what Muon is not made for
 def make_muon(
     learning_rate: float, policy: str = "float32", weight_decay: float = 0.0
 ) -> keras.optimizers.Optimizer:
-    """Muon for the matrices of recurrent layers; embedding, output layer and biases have the updates of
-    AdamW, at a part of the rate. Only matrices decay.
+    """Muon for the matrices of recurrent layers; embedding, output layer and biases are updated as by AdamW,
+    at a fraction of the rate. Only matrices decay.
 
     Sources: Jordan et al. 2024; Liu et al. 2025, "Muon is Scalable for LLM Training" (the scale).
 
@@ -61,7 +61,7 @@ def make_muon(
 def make_adamw(
     learning_rate: float, weight_decay: float = 0.0, beta_2: float = 0.999
 ) -> keras.optimizers.Optimizer:
-    """AdamW of which only matrices decay.
+    """AdamW with weight decay of the matrices only.
 
     Source: Loshchilov and Hutter 2019, "Decoupled Weight Decay Regularization".
 

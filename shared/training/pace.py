@@ -8,12 +8,12 @@ import keras
 
 
 class Pace:
-    """The end of a run and the way to it.
+    """When a run ends, and how far it has come.
 
     Progress goes from 0 to 1 over all steps of all epochs, or over the minutes if there are any.
 
     Args:
-        epochs: most epochs, or None.
+        epochs: the largest number of epochs, or None.
         steps_per_epoch: steps in each.
         minutes: time for training, or None.
         schedule: the learning rate as a function of progress, or None.
@@ -40,29 +40,29 @@ class Pace:
         return self._budget is not None and self.seconds >= self._budget
 
     def is_over(self, epochs_done: int) -> bool:
-        """Whether no further epoch begins."""
+        """Whether no further epoch starts."""
         return self.is_out_of_time or (self.epochs is not None and epochs_done >= self.epochs)
 
     def title(self, epoch: int) -> str:
-        """What the progress bar of an epoch is called."""
+        """The title of an epoch's progress bar."""
         return f"epoch {epoch}" if self.epochs is None else f"epoch {epoch}/{self.epochs}"
 
     @property
     def state(self) -> dict[str, float]:
-        """What a checkpoint keeps of the clock: nothing, unless the clock decides."""
+        """The clock's part of a checkpoint; empty without a time budget."""
         return {} if self._budget is None else {"seconds": self.seconds}
 
     @property
     def columns(self) -> dict[str, float]:
-        """What the history says of the clock: nothing, unless the clock decides."""
+        """The clock's columns in the history; empty without a time budget."""
         return {} if self._budget is None else {"minutes": round(self.seconds / 60, 4)}
 
     def start_clock(self) -> None:
-        """Before the first step of an epoch: what was done since the last one does not count."""
+        """Call before the first step of an epoch: the time since the last step does not count."""
         self._ticked = time.perf_counter()
 
     def tick(self) -> None:
-        """After a step."""
+        """Call after each step."""
         now = time.perf_counter()
         self.seconds, self._ticked = self.seconds + now - self._ticked, now
 
@@ -86,14 +86,14 @@ class Pace:
 
 
 def cosine(base_rate: float, warmup: float = 0.0, final: float = 0.0) -> Callable[[float], float]:
-    """A learning rate over the progress of a run: up in a straight line, then down along half a cosine.
+    """A learning rate over the progress of a run: linear warm-up, then half a cosine.
 
     Source: Loshchilov and Hutter 2017, "SGDR", equation 5, without restarts; warm-up as in Goyal et al. 2017.
 
     Args:
         base_rate: the highest rate, reached at progress `warmup`.
-        warmup: share of the run in which the rate climbs, in [0, 1).
-        final: share of `base_rate` that is left at the end.
+        warmup: fraction of the run in which the rate climbs, in [0, 1).
+        final: the rate at the end, as a fraction of `base_rate`.
 
     Returns:
         The rate as a function of progress in [0, 1].

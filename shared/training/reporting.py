@@ -13,7 +13,7 @@ from shared.system.progress import progress_bar
 
 
 class Size(NamedTuple):
-    """What training is counted in: its name, how many a batch has, and what the loss is called."""
+    """The unit of the progress bar: its name, how many a batch has, and the name of the loss."""
 
     unit: str
     of: Callable[[Any], int]
@@ -32,7 +32,7 @@ class EpochBar:
         title: such as `"epoch 3/12"`.
         steps: steps of the epoch.
         size: what is counted.
-        done: steps that an earlier process made.
+        done: steps made by an earlier process.
     """
 
     def __init__(self, title: str, steps: int, size: Size = EXAMPLES, done: int = 0):
@@ -129,6 +129,6 @@ class ScalarLog:
         except tf.errors.OpError as error:
             reason = " ".join(error.message.split())
             raise RunError(
-                f"could not write {self._folder}: {reason}. What the run saved before is unchanged; free "
-                "some space or make the folder writable, and go on with --resume."
+                f"could not write {self._folder}: {reason}. What the run saved is unchanged; free "
+                "some space or make the folder writable, and continue with --resume."
             ) from error

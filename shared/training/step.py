@@ -17,12 +17,12 @@ class TrainStep:
     must not depend on which batches came before it, or a continued run would differ in the last bits.
 
     Args:
-        model: a built model; what is trainable now is trained.
+        model: a built model; its weights that are trainable now are trained.
         optimizer: the optimizer; is built here.
         compute_loss: `compute_loss(model, batch)`, or with state `compute_loss(model, batch, carry)`.
         clip_norm: largest global norm of the gradient, or `None`.
         average: decay of the weight average, or `None`.
-        initial_carry: nested structure of tensors with which an epoch begins, or `None` for no carried state.
+        initial_carry: initial state, a nested structure of tensors, or `None` for no carried state.
 
     Call arguments:
         batch: nested structure of arrays or tensors.
@@ -47,7 +47,7 @@ class TrainStep:
         self.average = WeightAverage(self._trained, average) if average else None
         self._initial_carry = initial_carry
         self._carry = None if initial_carry is None else tf.nest.map_structure(_carry_variable, initial_carry)
-        # Without AutoGraph, which reads the source files again, and they may change while a run goes on.
+        # No AutoGraph: it reads source files again, and they may change during a run.
         self._graph = tf.function(self._run, jit_compile=False, autograph=False)
         self._traced: dict[Any, Callable[..., Any]] = {}
 
@@ -74,7 +74,7 @@ class TrainStep:
         }
 
     def reset_carry(self) -> None:
-        """Puts the carried state back to what an epoch begins with."""
+        """Resets the carried state to its initial value."""
         if self._carry is not None:
             tf.nest.map_structure(_assign, self._carry, self._initial_carry)
 

@@ -1,4 +1,4 @@
-"""Training batches that read a text side by side, window after window, as a function of the step alone."""
+"""Training batches that read a text in parallel streams, as a function of the step alone."""
 
 from collections.abc import Iterator
 
@@ -8,24 +8,23 @@ from shared.system.cli import UserError
 
 
 class TextWindows:
-    """Windows for truncated back-propagation through time: each batch goes on where the last one ended.
+    """Windows for truncated back-propagation through time: each batch continues where the last one ended.
 
-    The text is closed to a ring and read by `batch_size` streams, which begin at equal distances from each
-    other and read on for ever. So the state that a model carries from one window to the next fits, and the
-    borders of the windows fall elsewhere in each pass over the text. A pass is over when each stream has come
-    to where the next one began. Now and then a stream forgets its state: a model that never began anew in
-    training would not know how to begin.
+    The text is closed to a ring and read by `batch_size` streams, which start at equal distances and never
+    end. So the state carried from one window to the next fits, and window boundaries are different in each
+    pass over the text. A pass is over when each stream has reached the start of the next one. Now and
+    then a stream forgets its state: a model that never started from zeros in training would not know how.
 
     Source of the method: Williams and Peng 1990, "An Efficient Gradient-Based Algorithm for On-Line Training
     of Recurrent Network Trajectories".
 
     Args:
         ids: `(tokens,)` ids of the text, an array or a memory map.
-        batch_size: streams; fewer where the text is too short for so many windows.
+        batch_size: streams; fewer if the text is too short for this many windows.
         window: steps of a window.
-        steps_between: steps of an epoch; 0: one pass over the text, and 1,000 at most.
-        forget_rate: chance of a stream to begin a window without the state of the last one.
-        seed: decides where in the ring the streams begin, and when they forget.
+        steps_between: steps of an epoch; 0: one pass over the text, at most 1,000.
+        forget_rate: probability that a stream starts a window from zeros.
+        seed: decides where in the ring the streams start, and when they forget.
 
     Raises:
         UserError: the text is shorter than a window and the token that follows it.
@@ -75,9 +74,9 @@ class TextWindows:
 
     def _batch(self, step):
         begins = self._begin + self._distance * np.arange(self.batch_size) + step * self.window
-        places = begins[:, None] + np.arange(self.window + 1)
+        indices = begins[:, None] + np.arange(self.window + 1)
         chances = np.random.default_rng((self._seed, step)).random(self.batch_size)
         return {
-            "tokens": self._ids[places % len(self._ids)].astype(np.int32),
+            "tokens": self._ids[indices % len(self._ids)].astype(np.int32),
             "keeps_state": chances >= self._forget_rate,
         }

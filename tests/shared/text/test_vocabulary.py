@@ -75,8 +75,8 @@ def test_decode_refuses_foreign_ids(index):
 @pytest.mark.parametrize(
     ("tokens", "message"),
     [
-        (["a"], "begins with"),
-        ([], "begins with"),
+        (["a"], "starts with"),
+        ([], "starts with"),
         ([*SPECIALS, "a", "b", "a"], r"more often: \['a'\]"),
         ([*SPECIALS, 5], "strings only"),
     ],
@@ -133,7 +133,7 @@ def test_tokens_of_any_kind_are_kept(tmp_path):
     tokens = ("\n", "\r", "\0", '"', "\u2028", "\u0301", "\U0001f415", "", "a", "a")
     save_tokens(path, tokens)
     assert load_tokens(path) == list(tokens)
-    with pytest.raises(VocabularyError, match=r"vocabulary\.json is not a usable vocabulary: .*begins with"):
+    with pytest.raises(VocabularyError, match=r"vocabulary\.json is not a usable vocabulary: .*starts with"):
         Vocabulary.load(path)
     words = Vocabulary([*SPECIALS, "dog"])
     words.save(path)

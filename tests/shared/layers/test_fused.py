@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from shared.layers import GRU, LSTM, RecurrentStack, SimpleRNN, fused
+from shared.layers import GRU, LSTM, RecurrentStack, SimpleRNN, fused, placement
 
 pytestmark = pytest.mark.usefixtures("two_cores")
 
@@ -31,7 +31,7 @@ class Case(NamedTuple):
     batch: int = BATCH
     mask: str | None = None
     start: bool = False
-    windows: bool = False
+    chunks: bool = False
     settings: dict = {}  # noqa: RUF012 - never changed
 
 
@@ -43,10 +43,10 @@ CASES = {
     "not cut": Case(batch=WHOLE),
     "halves": Case(batch=HALVES, start=True),
     "halves, holes": Case(batch=HALVES, mask="holes", start=True),
-    "windows": Case(start=True, windows=True),
-    "windows, holes": Case(mask="holes", windows=True),
-    "windows, halves, backwards": Case(
-        HALVES, mask="padded", start=True, windows=True, settings={"go_backwards": True}
+    "chunks": Case(start=True, chunks=True),
+    "chunks, holes": Case(mask="holes", chunks=True),
+    "chunks, halves, backwards": Case(
+        HALVES, mask="padded", start=True, chunks=True, settings={"go_backwards": True}
     ),
     "backwards": Case(mask="padded", settings={"go_backwards": True}),
     "backwards, whole": Case(start=True, settings={"go_backwards": True}),
@@ -135,7 +135,7 @@ def compiled_functions(function, *arguments):
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
 @graph_and_eager
 def test_equals_keras_with_the_same_weights(kind, case, mode, monkeypatch):
-    monkeypatch.setattr(fused, "SMALLEST_WINDOW", 1 if case.windows else fused.SMALLEST_WINDOW)
+    monkeypatch.setattr(placement, "SMALLEST_CHUNK", 1 if case.chunks else placement.SMALLEST_CHUNK)
     layer, twin = make_both(kind, **case.settings)
     states = some_states(layer, case.batch) if case.start else None
     arguments = some_inputs(case.batch), states, some_mask(case.mask, case.batch)
@@ -313,7 +313,7 @@ def test_without_training_a_gradient_can_be_had_all_the_same(kind):
     ],
 )
 def test_large_batches_are_cut_in_two_loops(monkeypatch, count_loops, batch, training, cores, loops):
-    monkeypatch.setattr(fused, "cores", lambda: cores)
+    monkeypatch.setattr(placement, "cores", lambda: cores)
     layer, _ = make_both("simple")
     found = count_loops(lambda inputs: layer(inputs, training=training)[0], batch, TIME, FEATURES)
     assert found == loops
@@ -325,7 +325,7 @@ def test_large_batches_are_cut_in_two_loops(monkeypatch, count_loops, batch, tra
 def test_no_batch_is_cut_where_both_directions_keep_the_cores_busy(
     monkeypatch, count_loops, bidirectional, cores, loops
 ):
-    monkeypatch.setattr(fused, "cores", lambda: cores)
+    monkeypatch.setattr(placement, "cores", lambda: cores)
     stack = RecurrentStack(UNITS, bidirectional=bidirectional)
     stack.build((None, None, FEATURES))
     found = count_loops(lambda inputs: stack(inputs, training=True)[0], HALVES, TIME, FEATURES)
@@ -335,9 +335,9 @@ def test_no_batch_is_cut_where_both_directions_keep_the_cores_busy(
 @pytest.mark.parametrize(
     ("batch", "time", "loops"), [(3, 9, 2), (2, 12, 2), (1, 23, 1), (24, 1, 1), (None, 24, 1), (24, None, 1)]
 )
-def test_long_sequences_are_read_in_two_windows(monkeypatch, count_loops, batch, time, loops):
-    monkeypatch.setattr(fused, "cores", lambda: 1)
-    monkeypatch.setattr(fused, "SMALLEST_WINDOW", 12)
+def test_long_sequences_are_read_in_two_chunks(monkeypatch, count_loops, batch, time, loops):
+    monkeypatch.setattr(placement, "cores", lambda: 1)
+    monkeypatch.setattr(placement, "SMALLEST_CHUNK", 12)
     layer, _ = make_both("simple")
     assert count_loops(lambda inputs: layer(inputs, training=True)[0], batch, time, FEATURES) == loops
 
@@ -371,7 +371,7 @@ FALLBACKS = {
 )
 def test_what_the_fused_loop_does_not_know_is_done_by_keras(monkeypatch, kind, name):
     settings, mask = FALLBACKS[name]
-    monkeypatch.setattr(fused, "gpu_is_visible", lambda: name == "gpu")
+    monkeypatch.setattr(placement, "gpu_is_visible", lambda: name == "gpu")
     monkeypatch.setattr(fused, "run_sequence", forbidden)
     layer, twin = make_both(kind, **settings)
     arguments = some_inputs(), some_states(layer), some_mask(mask)

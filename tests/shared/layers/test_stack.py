@@ -5,8 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-import shared.layers.stack as stack_module
-from shared.layers import GRU, LSTM, RecurrentStack, SimpleRNN, fused
+from shared.layers import GRU, LSTM, RecurrentStack, SimpleRNN, placement
 
 pytestmark = pytest.mark.usefixtures("two_cores")
 
@@ -21,7 +20,7 @@ both_directions = pytest.mark.parametrize("bidirectional", [False, True], ids=["
 @pytest.fixture(params=["in turn", "staggered"])
 def order(request, monkeypatch):
     """Layers that read the whole sequence in turn, and layers that read parts of it at the same time."""
-    monkeypatch.setattr(stack_module, "SMALLEST_PART", 1 if request.param == "staggered" else 1000)
+    monkeypatch.setattr(placement, "SMALLEST_PART", 1 if request.param == "staggered" else 1000)
 
 
 def make(cell="lstm", depth=DEPTH, **kwargs):
@@ -175,7 +174,7 @@ def test_dropout_is_off_outside_of_training():
 def test_dropout_is_the_same_in_both_orders(monkeypatch):
     found = []
     for smallest in (1, 1000):
-        monkeypatch.setattr(stack_module, "SMALLEST_PART", smallest)
+        monkeypatch.setattr(placement, "SMALLEST_PART", smallest)
         stack = make(depth=3, dropout=0.4, seed=7)
         found.append(with_gradients(stack, stack.trainable_variables, some_inputs(), training=True))
     close(*found)
@@ -205,9 +204,9 @@ def test_layers_are_staggered_where_that_is_faster(count_loops, time, settings, 
 
 @pytest.mark.parametrize(("cores", "gpu"), [(1, False), (2, True)])
 def test_layers_are_not_staggered_without_a_second_core_or_with_a_gpu(monkeypatch, count_loops, cores, gpu):
-    monkeypatch.setattr(fused, "cores", lambda: cores)
-    monkeypatch.setattr(fused, "gpu_is_visible", lambda: gpu)
-    monkeypatch.setattr(stack_module, "SMALLEST_PART", 1)
+    monkeypatch.setattr(placement, "cores", lambda: cores)
+    monkeypatch.setattr(placement, "gpu_is_visible", lambda: gpu)
+    monkeypatch.setattr(placement, "SMALLEST_PART", 1)
     stack = make("simple")
     assert count_loops(lambda inputs: stack(inputs)[0], BATCH, TIME, FEATURES) == DEPTH
 

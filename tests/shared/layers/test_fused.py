@@ -289,6 +289,49 @@ def test_without_training_the_numbers_are_the_same_and_the_operations_stock(kind
     assert not compiled_functions(resting, *arguments)
 
 
+@pytest.mark.parametrize("make", [lambda: LSTM(UNITS), lambda: RecurrentStack(UNITS, depth=2)])
+@pytest.mark.parametrize("time", [TIME, 41], ids=["in turn", "staggered"])
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize("keeps", [False, True])
+def test_what_is_kept_for_a_gradient_need_not_follow_training(make, time, training, keeps):
+    layer = make()
+
+    def run(inputs):
+        return layer(inputs, training=training, keep_for_gradient=keeps)
+
+    inputs = some_inputs(time=time)
+    assert bool(compiled_functions(tf.function(run, autograph=False), inputs)) == keeps
+    close(tf.function(run, autograph=False)(inputs), layer(inputs), tolerance=1e-6)
+
+
+def test_a_gradient_is_kept_without_dropping_anything():
+    layer, dry = LSTM(UNITS, dropout=0.5, recurrent_weight_dropout=0.5, seed=11), LSTM(UNITS)
+    for one in (layer, dry):
+        one.build((None, None, FEATURES))
+    dry.set_weights(layer.get_weights())
+    arguments = some_inputs(), some_states(layer), some_mask("holes")
+    close(
+        with_gradients(call_ours(layer, keep_for_gradient=True), layer.trainable_variables, *arguments),
+        with_gradients(call_ours(dry, training=True), dry.trainable_variables, *arguments),
+        tolerance=1e-6,
+    )
+
+
+@pytest.mark.parametrize(
+    ("beside", "cores", "loops"), [(0, 2, 2), (1, 2, 1), (1, 4, 2), (2, 5, 1), (2, 6, 2)]
+)
+def test_no_batch_is_cut_where_what_runs_beside_needs_the_cores(
+    monkeypatch, count_loops, beside, cores, loops
+):
+    monkeypatch.setattr(placement, "cores", lambda: cores)
+    layer, _ = make_both("simple")
+
+    def run(inputs):
+        return layer(inputs, training=True, beside=beside)[0]
+
+    assert count_loops(run, HALVES, TIME, FEATURES) == loops
+
+
 @every_kind
 def test_without_training_a_gradient_can_be_had_all_the_same(kind):
     layer, _ = make_both(kind)

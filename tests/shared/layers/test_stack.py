@@ -129,6 +129,47 @@ def test_states_are_a_list_over_layers(bidirectional):
     keras.tree.assert_same_structure(states, stack.get_initial_state(BATCH))
 
 
+@every_cell
+@pytest.mark.parametrize("direction", [0, 1], ids=["forward", "backward"])
+@pytest.mark.parametrize("start", [False, True], ids=["zeros", "given"])
+def test_one_direction_reads_what_it_is_given_in_its_order(cell, direction, start):
+    stack = make(cell, depth=1, bidirectional=True)
+    layer = (stack.forward_layers, stack.backward_layers)[direction][0]
+    plain = make(cell, depth=1)
+    plain.set_weights(layer.get_weights())
+    states = some_states(plain) if start else None
+    close(stack.read_one_way(some_inputs(), direction, states), plain(some_inputs(), initial_state=states))
+    own = stack.get_initial_state(BATCH, direction)
+    keras.tree.assert_same_structure(own, plain.get_initial_state(BATCH))
+    # The other direction has no part in it.
+    other = (stack.backward_layers, stack.forward_layers)[direction][0]
+    other.set_weights([weight + 1 for weight in other.get_weights()])
+    close(stack.read_one_way(some_inputs(), direction, states), plain(some_inputs(), initial_state=states))
+
+
+def test_a_stack_of_one_direction_reads_one_way_as_it_reads():
+    stack = make(depth=3)
+    states = some_states(stack)
+    found = stack.read_one_way(some_inputs(), 0, states)
+    close(found, stack(some_inputs(), initial_state=states), tolerance=0)
+    keras.tree.assert_same_structure(stack.get_initial_state(BATCH, 0), stack.get_initial_state(BATCH))
+
+
+def test_one_direction_of_several_layers_cannot_read_alone():
+    with pytest.raises(ValueError, match=r"stack of 2 layers can read alone.*Expected depth=1 or bidir"):
+        make(bidirectional=True).read_one_way(some_inputs())
+
+
+@pytest.mark.parametrize(("settings", "directions"), [({}, 1), ({"bidirectional": True}, 2)])
+def test_variables_of_the_layers_are_all_there_are(settings, directions):
+    stack = make("lstm", depth=3, **settings)
+    variables = [stack.layer_variables(index) for index in range(3)]
+    assert [len(layer) for layer in variables] == [3 * directions] * 3
+    assert all(f"ward_{index}" in one.path for index, layer in enumerate(variables) for one in layer)
+    flat = {id(one) for layer in variables for one in layer}
+    assert flat == {id(one) for one in stack.trainable_variables}
+
+
 def test_the_backward_half_sees_no_padding():
     """Reading a padded row from its end gives what reading the row without its padding gives."""
     stack = make("gru", bidirectional=True)

@@ -1,4 +1,4 @@
-"""Where the recurrence runs and in how many pieces; that layers follow is in `test_fused` and `test_stack`."""
+"""Where the recurrence runs and in how many pieces; `test_fused` and `test_stack` show that layers follow."""
 
 import pytest
 

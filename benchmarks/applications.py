@@ -8,11 +8,11 @@ alone. Times are those of the median round, the ratio is the median of the ratio
 """
 
 import argparse
+import contextlib
 import dataclasses
 import statistics
 import time
 from collections.abc import Callable, Sequence
-from unittest import mock
 
 import numpy as np
 
@@ -52,21 +52,20 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _race(make: Callable, policy: str, rounds: int) -> tuple[list[float], list[float]]:
     """Seconds of each round with Keras's loop, and with the fused one."""
-    from shared.layers.recurrent import ExplicitState
+    from shared.layers.placement import keras_loop
 
     steps = []
-    for is_fused in (False, True):
-        choice = (lambda layer, mask=None: False) if not is_fused else ExplicitState.is_fused
-        with mock.patch.object(ExplicitState, "is_fused", choice):
+    for loop in (keras_loop, contextlib.nullcontext):
+        with loop():
             step = make(policy)
-            step(), step()  # the graph is traced with this choice, and keeps it
+            step(), step()  # the graph keeps the loop with which it was traced
         steps.append(step)
     times = ([], [])
     for _ in range(rounds):
-        for step, found in zip(steps, times, strict=True):
+        for step, seconds in zip(steps, times, strict=True):
             began = time.perf_counter()
             step()
-            found.append(time.perf_counter() - began)
+            seconds.append(time.perf_counter() - began)
     return times
 
 
@@ -132,7 +131,7 @@ def _sentiment(policy: str, adversarial: float = 0.0) -> Callable[[], object]:
         "mask": np.arange(shape[1]) < lengths[:, None],
         "targets": np.eye(2, dtype=np.float32)[np.arange(shape[0]) % 2],
     }
-    optimizer = make_optimizer(config, 1000, pretrained=False)
+    optimizer = make_optimizer(config, model, 1000, pretrained=False)
     step = TrainStep(model, optimizer, Loss(config), config.clip_norm, config.average_decay)
     return lambda: step(batch)
 

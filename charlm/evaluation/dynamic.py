@@ -128,11 +128,10 @@ def gradient_rms(
 
 
 class _Learner:
-    """A copy of a model without dropout, whose weights move."""
+    """A copy of a model, whose weights move."""
 
     def __init__(self, model: CharLM):
-        rates = {name: 0.0 for name in model.settings if name.endswith("dropout")}
-        self.model = CharLM(model.vocabulary, **{**model.settings, **rates}, dtype=model.dtype_policy)
+        self.model = CharLM(model.vocabulary, **model.settings, dtype=model.dtype_policy)
         for weight, trained in zip(self.model.weights, model.weights, strict=True):
             weight.assign(trained)
         self.squares = [tf.Variable(tf.zeros_like(weight.value)) for weight in self.model.weights]
@@ -173,9 +172,8 @@ class _Learner:
     def _gradients(self, tokens, targets, states):
         weights = [weight.value for weight in self.model.weights]
         with tf.GradientTape() as tape:
-            # The recurrent layers are fast at gradients where they are told that they train.
-            hidden, states = self.model.hidden(tokens, states, training=True)
-            nats = total_nats(self.model.score(hidden, training=True), targets)
+            hidden, states = self.model.hidden(tokens, states, keep_for_gradient=True)
+            nats = total_nats(self.model.score(hidden), targets)
             mean = nats / tf.cast(tf.size(targets), nats.dtype)
         # That of the embedding is sparse.
         gradients = [tf.convert_to_tensor(gradient) for gradient in tape.gradient(mean, weights)]

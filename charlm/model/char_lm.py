@@ -182,19 +182,22 @@ class CharLM(keras.Model):
         hidden, _ = self.hidden(tokens, training=training)
         return self.score(hidden, training=training)
 
-    def hidden(self, tokens, states=None, training=False):
+    def hidden(self, tokens, states=None, training=False, keep_for_gradient=None):
         """Outputs of the recurrent stack, and its state after the last token.
 
         Args:
             tokens: `(batch, time)` int.
             states: from `get_initial_state` or the call before; None for zeros.
             training: whether dropout is active.
+            keep_for_gradient: whether the stack keeps what a fast gradient needs; None: as `training`.
 
         Returns:
             `(batch, time, units)`, and the states.
         """
         embedded = self.drop_input(self.embed(tokens), training=training)  # (batch, time, embedding)
-        return self.stack(embedded, initial_state=states, training=training)
+        return self.stack(
+            embedded, initial_state=states, training=training, keep_for_gradient=keep_for_gradient
+        )
 
     def embed(self, tokens):
         """Vectors `(..., embedding)` of tokens `(...)`, as the recurrent stack reads them."""

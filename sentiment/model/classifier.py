@@ -213,18 +213,31 @@ class SentimentClassifier(keras.Model):
         """Vectors `(batch, time, embedding)` of tokens `(batch, time)`, as the recurrent stack reads them."""
         return self.embedding(tokens)
 
-    def classify(self, embedded, mask=None, training=False):
-        """Logits `(batch, labels)` float32 of embedded words `(batch, time, embedding)`."""
-        pooled = self.pool(embedded, mask=mask, training=training)
+    def classify(self, embedded, mask=None, training=False, whole_gradient=False):
+        """Logits `(batch, labels)` float32 of embedded words `(batch, time, embedding)`.
+
+        Args:
+            embedded: from `embed`.
+            mask: `(batch, time)` bool, False at padding; None: all words count.
+            training: whether dropout is active.
+            whole_gradient: whether a gradient is wanted that passes the borders of windows.
+        """
+        pooled = self.pool(embedded, mask=mask, training=training, whole_gradient=whole_gradient)
         # Averages over many words differ little between texts, and an output layer would hear little of it.
         pooled = self.normalization(pooled, training=training)
         return self.output_layer(self.drop_output(pooled, training=training))
 
-    def pool(self, embedded, mask=None, training=False):
+    def pool(self, embedded, mask=None, training=False, whole_gradient=False):
         """The vector `(batch, features)` float32 that the stack makes of embedded words, not normalized."""
         embedded = self.drop_words(embedded, training=training)
         embedded = self.drop_input(embedded, training=training)
-        outputs, states = self.stack(embedded, mask=mask, training=training, window=self.window)
+        outputs, states = self.stack(
+            embedded,
+            mask=mask,
+            training=training,
+            window=None if whole_gradient else self.window,
+            keep_for_gradient=True if whole_gradient else None,
+        )
         return ops.cast(self._pool(outputs, states[-1], mask), "float32")
 
     def _pool(self, outputs, states, mask):

@@ -1,4 +1,4 @@
-"""A language model over the words of reviews, with whose embedding and recurrence a classifier begins."""
+"""A language model over the words of reviews, whose embedding and recurrence a classifier starts with."""
 
 from collections.abc import Sequence
 
@@ -22,7 +22,7 @@ class WordLM(keras.Model):
 
         e_t = E[x_t],  h_t = stack(e_t, h_{t-1}),  p(x_{t+1} | x_1 .. x_t) = softmax(E (P h_t) + b)
 
-    Of the backward direction the same, the text read from its end.
+    The backward direction does the same, reading the text in reverse.
 
     Sources: Dai and Le 2015, "Semi-supervised Sequence Learning" (a language model as the beginning of a
     classifier); Howard and Ruder 2018, "Universal Language Model Fine-tuning", section 3.3 (both directions);
@@ -31,9 +31,9 @@ class WordLM(keras.Model):
 
     Args:
         vocabulary: a `shared.text.vocabulary.Vocabulary`, or its list of tokens.
-        counts: how often each token of the vocabulary is in the training text, from which the words are drawn
-            that `sampled_loss` compares with; None: all alike.
-        samples: how many these are.
+        counts: how often each token of the vocabulary occurs in the training text: the frequencies by which
+            `sampled_loss` draws words; None: all alike.
+        samples: number of words that `sampled_loss` draws.
         cell, units, depth, bidirectional, embedding_size, dropout, seed: as in `SentimentClassifier`; two
             directions are possible at depth 1.
 
@@ -44,7 +44,7 @@ class WordLM(keras.Model):
         Logits `(batch, time, vocabulary)` of the token that follows each.
 
     Raises:
-        ValueError: two directions and more than one layer, whose upper ones would see both directions.
+        ValueError: two directions and more than one layer: the upper layers would see both directions.
 
     Example:
 
@@ -133,13 +133,8 @@ class WordLM(keras.Model):
 
     def get_initial_state(self, batch_size):
         """States of zeros for each direction."""
-        return [
-            [layer.get_initial_state(batch_size) for layer in self._reading(direction)]
-            for direction in range(len(self.projections))
-        ]
-
-    def _reading(self, direction):
-        return self.stack.backward_layers if direction else self.stack.forward_layers
+        directions = range(len(self.projections))
+        return [self.stack.get_initial_state(batch_size, direction) for direction in directions]
 
     def hidden(self, tokens, direction=0, states=None, training=False):
         """What predicts the next word in one direction, projected to the width of the embedding.
@@ -147,44 +142,37 @@ class WordLM(keras.Model):
         Args:
             tokens: `(batch, time)` int, in the order in which the direction reads.
             direction: 0 forward, 1 backward.
-            states: what the direction had at the end of the window before, a list over layers; None: zeros.
+            states: of this direction, from `get_initial_state` or the window before; None for zeros.
             training: whether dropout is active.
 
         Returns:
             `(batch, time, embedding)`, and the states.
         """
-        outputs, final = self.embedding(tokens), []
-        for index, layer in enumerate(self._reading(direction)):
-            if index:
-                outputs = self.stack.dropout_layers[index - 1](outputs, training=training)
-            # A layer that goes backwards turns its inputs round; these have been turned already.
-            outputs = ops.flip(outputs, axis=1) if layer.go_backwards else outputs
-            state = None if states is None else states[index]
-            outputs, state = layer(outputs, initial_state=state, training=training)
-            final.append(state)
+        embedded = self.embedding(tokens)
+        outputs, states = self.stack.read_one_way(embedded, direction, states, training=training)
         outputs = self.drop_output(outputs, training=training)
-        return self.projections[direction](outputs), final
+        return self.projections[direction](outputs), states
 
     def call(self, tokens, training=False):
         hidden, _ = self.hidden(tokens, training=training)
         return self.score(hidden)
 
     def score(self, hidden):
-        """Logits `(batch, time, vocabulary)` of what `hidden` gave."""
+        """Logits `(batch, time, vocabulary)` of what `hidden` returned."""
         matrix = ops.cast(self.embedding.embeddings, hidden.dtype)
         return ops.matmul(hidden, ops.transpose(matrix)) + ops.cast(self.output_bias, hidden.dtype)
 
     def full_loss(self, tokens, direction=0, states=None):
-        """Nats a word over `tokens` `(batch, time + 1)`, with all words of the vocabulary, and the states."""
+        """Nats per word of `tokens` `(batch, time + 1)` over the whole vocabulary, and the states."""
         hidden, states = self.hidden(tokens[:, :-1], direction, states)
         return sequence_cross_entropy(tokens[:, 1:], self.score(hidden)), states
 
     def sampled_loss(self, tokens, direction=0, states=None):
-        """An estimate of the nats a word, in training, with some words of the vocabulary, and the states.
+        """An estimate of the nats per word from a sample of the vocabulary, for training, and the states.
 
-        The right word is put among words that are drawn anew at each call by their frequency q. Which of them
-        it is, is a softmax over z - log(q * samples), in which a word counts as often as it is there. This is
-        best with the same z as the softmax over all words, and comes near that as the samples grow.
+        Each call draws words by their frequency q and puts the right word among them. The loss is that of a
+        softmax over z - log(q * samples), in which a word counts as often as it was drawn. It has its minimum
+        at the same z as the softmax over all words, and approaches that as the samples grow.
 
         Args:
             tokens: `(batch, time + 1)` int, in the order in which the direction reads.
@@ -200,7 +188,7 @@ class WordLM(keras.Model):
         z_others = ops.matmul(hidden, ops.transpose(self.embedding(others)))  # (words, samples)
         z_others = ops.cast(z_others, "float32") + self._offset(others)
         same = ops.equal(ops.expand_dims(right, 1), ops.cast(others, right.dtype))
-        times = 1 + ops.sum(ops.cast(same, "float32"), axis=-1)  # that the right word is there
+        times = 1 + ops.sum(ops.cast(same, "float32"), axis=-1)  # how often the right word is there
         total = ops.logaddexp(z_right, ops.logsumexp(z_others, axis=-1))
         return ops.mean(total - z_right - ops.log(times)), states
 
@@ -209,10 +197,10 @@ class WordLM(keras.Model):
         return ops.take(self.output_bias - expected, tokens)
 
     def start(self, classifier: SentimentClassifier) -> None:
-        """Gives a classifier of the same vocabulary and stack the embedding and the recurrent weights.
+        """Copies the embedding and the recurrent weights to a classifier.
 
         Raises:
-            ValueError: the classifier is of another form.
+            ValueError: the classifier has another vocabulary, embedding or stack.
         """
         for name in ("embedding", "stack"):
             getattr(classifier, name).set_weights(getattr(self, name).get_weights())

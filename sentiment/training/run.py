@@ -79,7 +79,7 @@ def train_sentiment(config: SentimentConfig, run: RunFolder, *, resume: bool = F
     steps = config.epochs * batches.steps_per_epoch
     return train(
         model,
-        make_optimizer(config, steps, pretrained=language_model is not None),
+        make_optimizer(config, model, steps, pretrained=language_model is not None),
         Loss(config),
         batches,
         epochs=config.epochs,

@@ -27,7 +27,7 @@ def beam_search(
     patience: float = 1.0,
     pad_token: int = 0,
 ) -> Decoded:
-    """Follows the most probable beginnings at once and ranks texts by `log_prob / length**length_penalty`.
+    """Follows several beginnings of a text at once and ranks texts by `log_prob / length**length_penalty`.
 
     At each step the continuations of an example's beams are ranked by log-probability. Those among the first
     `num_beams` that end become hypotheses; the first `num_beams` of those that do not end are the next beams.
@@ -36,9 +36,9 @@ def beam_search(
     - when `num_beams * patience` hypotheses have ended (with one beam that is greedy search; for patience see
       Kasai et al. 2022), or
     - when no beam can reach the `n_best` any more: log-probabilities only fall, and `length**length_penalty`
-      is at most `max_length**length_penalty`, so whatever a beam becomes, its score is at most
-      `log_prob / max_length**length_penalty`. If that bound, for the best beam, does not exceed the score of
-      the last of `n_best` hypotheses, going on would change nothing. The test is exact: it only saves time.
+      is at most `max_length**length_penalty`, so the score of a beam's text is at most
+      `log_prob / max_length**length_penalty`. If this bound of the best beam does not exceed the score of the
+      last of `n_best` hypotheses, more steps would change nothing. The test is exact: it only saves time.
 
     Beams that reach `max_length` without an end compete with the hypotheses, unless the search is over.
     The loop stops when the search is over in all examples; no example influences another.
@@ -49,7 +49,7 @@ def beam_search(
         step: `step(tokens (rows,) int32, state) -> (logits (rows, vocabulary), state)`.
         state: nested structure of tensors (batch, ...), the state before the start token; it is tiled to
             (rows, ...) here. `()` for none.
-        start_tokens: (batch,) int32, what the step is given first.
+        start_tokens: (batch,) int32, the first input of the step.
         end_token, max_length, min_length, no_repeat_ngram, banned_tokens, pad_token: see `greedy_search`.
         num_beams: beginnings followed per example.
         length_penalty: 0 ranks by log-probability, which favours short texts; 1 ranks by that per token.
@@ -78,7 +78,7 @@ def beam_search(
 
 
 class _Beams(NamedTuple):
-    """Beginnings of texts, the most probable one first; those of minus infinity are vacant."""
+    """Beginnings of texts, the most probable first; those with minus infinity are vacant."""
 
     log_probs: Any  # (batch, beams)
     tokens: Any  # (batch, beams), the last one of each
@@ -134,7 +134,7 @@ class _BeamSearch:
 
     def _begin(self, start_tokens):
         shape = (ops.shape(start_tokens)[0], self.num_beams)
-        # The beams of an example begin alike: all but one are vacant until the first step fills them.
+        # All beams of an example begin the same way, so all but one are vacant until the first step.
         log_probs = ops.broadcast_to([0.0] + [-math.inf] * (self.num_beams - 1), shape)
         tokens = ops.broadcast_to(start_tokens[:, None], shape)
         history = ops.full((*shape, self.rules.max_length), self.rules.pad_token, dtype="int32")
@@ -151,7 +151,7 @@ class _BeamSearch:
         history = ops.reshape(beams.history, (-1, self.rules.max_length))  # (rows, max_length)
         log_probs, state = next_log_probs(step, ops.reshape(beams.tokens, (-1,)), state)
         log_probs = self.rules.apply(log_probs, history, index)
-        # The best of an example are among the best of its beams: one pass over the vocabulary is enough.
+        # The best continuations of an example are among the best of each beam: one pass over the vocabulary.
         width = min(2 * self.num_beams, log_probs.shape[-1])
         log_probs, tokens = ops.top_k(log_probs, width)  # (rows, width)
         log_probs = log_probs + ops.reshape(beams.log_probs, (-1, 1))
@@ -163,8 +163,8 @@ class _BeamSearch:
         return _Beams(log_probs, tokens, history, rows), state
 
     def _select(self, beams, is_end, best, ended):
-        """The best unended half of twice as many beams; none where the search is over."""
-        # A beam can end in one way only, so at least half of its continuations are unended.
+        """The best beams that have not ended, of twice as many; none where the search is over."""
+        # A beam has one way to end, so at least half of its continuations have not ended.
         log_probs, order = ops.top_k(ops.where(is_end, -math.inf, beams.log_probs), self.num_beams)
         is_over = self._score(log_probs[:, :1], self.rules.max_length) <= best.scores[:, -1:]
         if self.patience < math.inf:
@@ -173,7 +173,7 @@ class _BeamSearch:
         return _Beams(ops.where(is_over, -math.inf, log_probs), tokens, history, rows)
 
     def _merge(self, best, log_probs, tokens, length):
-        """The `n_best` of `best` and further texts of one length; of equals, those that came first."""
+        """The `n_best` of `best` and more texts of one length; of equals, the first."""
         lengths = ops.zeros_like(log_probs, dtype="int32") + length
         others = Decoded(tokens, lengths, log_probs, self._score(log_probs, length))
         joined = Decoded(*(ops.concatenate(pair, axis=1) for pair in zip(best, others, strict=True)))

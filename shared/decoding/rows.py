@@ -23,18 +23,19 @@ def greedy_search(
     banned_tokens: tuple[int, ...] = (),
     pad_token: int = 0,
 ) -> Decoded:
-    """Takes the most probable next token, again and again.
+    """Extends each text by its most probable next token, step by step.
 
     Args:
         step: `step(tokens (rows,) int32, state) -> (logits (rows, vocabulary), state)`.
         state: nested structure of tensors (batch, ...), the state before the start token; `()` for none.
-        start_tokens: (batch,) int32, what the step is given first.
+        start_tokens: (batch,) int32, the first input of the step.
         end_token: id that ends a text.
-        max_length: largest number of tokens, end token included; a text without an end by then stays so.
+        max_length: largest number of tokens, end token included; a text that is cut off has no end token.
         min_length: smallest number of tokens, end token included.
-        no_repeat_ngram: no run of that many tokens comes twice in a text (start token aside); 0: no rule.
-        banned_tokens: ids that never come.
-        pad_token: id that fills the places after the end.
+        no_repeat_ngram: no sequence of that many tokens occurs twice in a text, not counting the start token;
+            0: no rule.
+        banned_tokens: ids that never occur.
+        pad_token: id that fills up a text after its end.
 
     Returns:
         `Decoded` with n_best = 1; scores are per token, `log_prob / length`.
@@ -75,24 +76,24 @@ def sample(
     banned_tokens: tuple[int, ...] = (),
     pad_token: int = 0,
 ) -> Decoded:
-    """Draws each next token by chance.
+    """Draws each next token at random, by its probability.
 
-    Stateless: the same seed gives the same texts. Rows are drawn independently of each other, and a row gets
-    the same text however many rows follow it. For several texts per example, pass state and start tokens
-    through `tile_beams`.
+    The same seed gives the same texts. Rows are drawn independently, and the text of a row does not depend on
+    the number of rows after it. For several texts per example, pass state and start tokens through
+    `tile_beams`.
 
     Args:
         step, state, start_tokens, end_token, max_length: see `greedy_search`.
         seed: int or scalar integer tensor.
         temperature: divides the logits; below 1 safer, above 1 wilder. Number or scalar tensor, above 0.
-        top_k: only the `top_k` most probable tokens can come (Fan et al. 2018); None: all.
-        top_p: of what temperature and `top_k` leave, only the smallest set of most probable tokens that
-            together reach probability `top_p` can come (Holtzman et al. 2020); None: all.
+        top_k: only the `top_k` most probable tokens can be drawn (Fan et al. 2018); None: all.
+        top_p: of these, at this temperature, only the fewest most probable tokens that together have a
+            probability of `top_p` or more can be drawn (Holtzman et al. 2020); None: all.
         min_length, no_repeat_ngram, banned_tokens, pad_token: see `greedy_search`.
 
     Returns:
-        `Decoded` with n_best = 1; log-probabilities are the model's own, whatever the temperature; scores are
-        per token, `log_prob / length`.
+        `Decoded` with n_best = 1; log-probabilities are those of the model, whatever the temperature; scores
+        are per token, `log_prob / length`.
 
     Raises:
         ValueError: an option is out of its range, or the step breaks its contract.
@@ -128,7 +129,7 @@ def _extend(step, state, tokens, rules, choose):
         log_probs, state = next_log_probs(step, tokens, state)
         tokens, chosen = choose(rules.apply(log_probs, history, index), index)
         totals = totals + ops.where(is_live, chosen, 0.0)
-        # A row to which every token is forbidden has come to a dead end: minus infinity, and no text.
+        # A row in which every token is forbidden is at a dead end: minus infinity, and no text.
         is_live = is_live & (chosen > -math.inf)
         history = write(history, ops.where(is_live, tokens, rules.pad_token), index)
         lengths = lengths + ops.cast(is_live, "int32")
@@ -147,65 +148,69 @@ def _extend(step, state, tokens, rules, choose):
 
 
 def draw(logits, chance, top_k=None, top_p=None):
-    """Draws one token per row by inversion of the cumulated probabilities.
+    """Draws one token per row by inverting the cumulative probabilities.
 
     Args:
         logits: (rows, vocabulary).
-        chance: (rows,) in [0, 1).
+        chance: (rows,) uniform random numbers in [0, 1).
         top_k, top_p: limits as in `sample`, or scalar tensors; in a tensor, a `top_k` of 0 or less and a
             `top_p` of 1 or more mean no limit.
     """
     top_p = None if is_number(top_p) and top_p >= 1 else top_p
     if top_k is None and top_p is None:
-        return _invert(logits, chance, None)
+        return _invert_cumulative(logits, chance)
     if all(limit is None or is_number(limit) for limit in (top_k, top_p)):
-        return _draw_best(logits, chance, top_k or logits.shape[-1], top_p)
-    return _draw_as_told(logits, chance, top_k, top_p)
+        return _draw_within_limits(logits, chance, top_k or logits.shape[-1], top_p)
+    return _draw_within_tensor_limits(logits, chance, top_k, top_p)
 
 
-def _draw_as_told(logits, chance, top_k, top_p):
-    """Draws with limits of which only the running graph knows whether they are any."""
+def _draw_within_tensor_limits(logits, chance, top_k, top_p):
+    """The same with limits from tensors: only the running graph knows whether there are any."""
     top_k = ops.cast(0 if top_k is None else top_k, "int32")
     top_p = ops.cast(1.0 if top_p is None else top_p, "float32")
     most = ops.where(top_k > 0, top_k, logits.shape[-1])
     return ops.cond(
         (top_k > 0) | (top_p < 1.0),
-        lambda: _draw_best(logits, chance, most, top_p),
-        lambda: _invert(logits, chance, None),
+        lambda: _draw_within_limits(logits, chance, most, top_p),
+        lambda: _invert_cumulative(logits, chance),
     )
 
 
-def _draw_best(logits, chance, top_k, top_p):
-    # Where both are numbers, so is the smaller one, and the shape stays known.
+def _draw_within_limits(logits, chance, top_k, top_p):
+    """Draws one of the `top_k` most probable tokens, or of those of them that `top_p` leaves."""
+    # The smaller of two numbers is a number, so that the shape stays known.
     smaller = min if is_number(top_k) else ops.minimum
     logits, tokens = ops.top_k(logits, smaller(top_k, logits.shape[-1]))
-    places = _invert(logits, chance, top_p)
-    return ops.take_along_axis(tokens, places[:, None], axis=1)[:, 0]
+    indices = _invert_cumulative(logits, chance, top_p)
+    return ops.take_along_axis(tokens, indices[:, None], axis=1)[:, 0]
 
 
-def _invert(logits, chance, top_p):
-    """Places (rows,) drawn from logits (rows, places), which are sorted if there is a `top_p`."""
+def _invert_cumulative(logits, chance, top_p=None):
+    """The index (rows,) at which the cumulative probability exceeds `chance`.
+
+    With a `top_p`, the logits (rows, tokens) must be in descending order.
+    """
     weights = ops.exp(logits - ops.max(logits, axis=-1, keepdims=True))
-    cumulated = ops.cumsum(weights, axis=-1)
-    total = cumulated[:, -1:]
+    cumulative = ops.cumsum(weights, axis=-1)
+    total = cumulative[:, -1:]
     if top_p is not None:
-        is_nucleus = cumulated - weights < top_p * total
-        total = ops.max(ops.where(is_nucleus, cumulated, 0.0), axis=-1, keepdims=True)
-    # "Up to" rather than "below", so that a token of probability 0 is passed over even at chance 0.
-    return ops.sum(ops.cast(cumulated <= chance[:, None] * total, "int32"), axis=-1)
+        is_nucleus = cumulative - weights < top_p * total
+        total = ops.max(ops.where(is_nucleus, cumulative, 0.0), axis=-1, keepdims=True)
+    # "<=" rather than "<", so that a token of probability 0 is not drawn even if chance is 0.
+    return ops.sum(ops.cast(cumulative <= chance[:, None] * total, "int32"), axis=-1)
 
 
-def uniform(seed, place, shape):
-    """Numbers in [0, 1) that depend on seed and place, either may be a tensor, and on where they stand."""
+def uniform(seed, index, shape):
+    """Random numbers in [0, 1) of this shape, a function of seed and index, which may be tensors."""
     # keras.random takes no tensor as seed, but an exported model may have the seed as an input.
     import tensorflow as tf
 
-    seed = tf.stack([tf.cast(seed, "int64"), tf.cast(place, "int64")])
+    seed = tf.stack([tf.cast(seed, "int64"), tf.cast(index, "int64")])
     return tf.random.stateless_uniform(shape, seed)
 
 
 def check_sampling(temperature=1.0, top_k=None, top_p=None):
-    """Raises `ValueError` for a number that cannot limit or temper a draw; tensors pass."""
+    """Raises `ValueError` for a number that is out of its range; tensors pass."""
     if is_number(temperature) and not 0 < temperature < math.inf:
         raise ValueError(f"temperature must be above 0, received {temperature}; 0 would be greedy_search.")
     if is_number(top_k) and top_k < 1:
@@ -215,5 +220,5 @@ def check_sampling(temperature=1.0, top_k=None, top_p=None):
 
 
 def is_number(value):
-    """Whether it is a number of Python or NumPy, known now, and not a tensor or None."""
+    """Whether the value is a Python or NumPy number, and not a tensor or None."""
     return isinstance(value, numbers.Real)

@@ -1,4 +1,4 @@
-"""What a text must look like: the options that all searches share."""
+"""The rules for texts that all searches share: their length, and tokens that may not occur."""
 
 import dataclasses
 import math
@@ -31,7 +31,7 @@ class Rules:
             )
 
     def apply(self, log_probs, history, index):
-        """Minus infinity where token number `index` of a text may not come.
+        """The log-probabilities, minus infinity for tokens that may not be number `index` of a text.
 
         Args:
             log_probs: (rows, vocabulary).
@@ -63,14 +63,14 @@ class Rules:
     def _repetitions(self, shape, history, index):
         """Minus infinity at tokens that would repeat an n-gram of `history`, else 0: (rows, vocabulary)."""
         size = self.no_repeat_ngram
-        window = self.max_length - size + 1
-        is_repeated = (ops.arange(window) + size <= index) & ops.ones_like(history[:, :window], dtype="bool")
+        starts = self.max_length - size + 1  # at which an n-gram can begin
+        is_repeated = (ops.arange(starts) + size <= index) & ops.ones_like(history[:, :starts], dtype="bool")
         for offset in range(size - 1):
             # Early in the text this index is negative, but then no n-gram is complete either.
             recent = ops.take(history, index - (size - 1) + offset, axis=1)
-            is_repeated = is_repeated & (history[:, offset : offset + window] == recent[:, None])
-        followers = ops.where(is_repeated, history[:, size - 1 :], 0)  # (rows, window)
+            is_repeated = is_repeated & (history[:, offset : offset + starts] == recent[:, None])
+        followers = ops.where(is_repeated, history[:, size - 1 :], 0)  # (rows, starts)
         rows = ops.broadcast_to(ops.arange(shape[0])[:, None], ops.shape(followers))
-        places = ops.reshape(ops.stack([rows, followers], axis=-1), (-1, 2))
-        # Scattering adds up, so a token met twice, or the 0 that stands for "none", does no harm.
-        return ops.scatter(places, ops.reshape(ops.where(is_repeated, -math.inf, 0.0), (-1,)), shape)
+        indices = ops.reshape(ops.stack([rows, followers], axis=-1), (-1, 2))
+        # Scattered values are added, so a token that occurs twice, or the 0 for "none", does no harm.
+        return ops.scatter(indices, ops.reshape(ops.where(is_repeated, -math.inf, 0.0), (-1,)), shape)

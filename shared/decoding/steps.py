@@ -1,4 +1,4 @@
-"""What all searches share: the step function, the answer, and the handling of rows."""
+"""What all searches share: the step function, the result, and the handling of rows."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -10,16 +10,16 @@ Step = Callable[[Any, Any], tuple[Any, Any]]
 
 
 class Decoded(NamedTuple):
-    """Texts of a batch, the best one of each example first.
+    """Texts of a batch, the best of each example first.
 
     Attributes:
         tokens: (batch, n_best, max_length) int32, without the start token; after the end only `pad_token`.
         lengths: (batch, n_best) int32, number of tokens, end token included.
         log_probs: (batch, n_best) float32, natural logarithm of the text's probability under the model
-            itself, end token included: without temperature, truncation, or renormalisation after bans.
+            itself, end token included: no temperature, no limits, no renormalisation after bans.
         scores: (batch, n_best) float32, `log_prob / length**length_penalty`, what beam search ranks by.
 
-    Where the rules leave no text at all, the length is 0, log-probability and score are minus infinity.
+    If the rules leave no text at all, the length is 0, and log-probability and score are minus infinity.
     """
 
     tokens: Any
@@ -62,7 +62,7 @@ def start_rows(start_tokens):
 
 
 def next_log_probs(step, tokens, state):
-    """One step: log-probabilities (rows, vocabulary) in float32, and the new state in the form of the old."""
+    """One step: log-probabilities (rows, vocabulary) in float32, and the new state, of the old one's form."""
     logits, new_state = step(tokens, state)
     old, new = keras.tree.flatten(state), keras.tree.flatten(new_state)
     if len(old) != len(new):
@@ -78,17 +78,17 @@ def _as_before(old, new):
             "The step must return its state with the shapes and dtypes that it came in: "
             f"given {old.shape} {old.dtype.name}, returned {new.shape} {new.dtype.name}."
         )
-    # Loops in a graph insist on static shapes that do not get vaguer.
+    # A loop in a graph needs static shapes that stay as precise as they were.
     return new if old.shape == new.shape else ops.reshape(new, ops.shape(old))
 
 
 def write(history, tokens, index):
-    """Sets place `index` of the texts (..., max_length) to `tokens` (...)."""
+    """The texts (..., max_length) with `tokens` (...) at this index."""
     return ops.where(ops.arange(history.shape[-1]) == index, tokens[..., None], history)
 
 
 def pick(part, order):
-    """Of each example's (batch, width, ...) the entries `order` (batch, count)."""
+    """The entries `order` (batch, count) of each example (batch, width, ...)."""
     batch, width, *rest = ops.shape(part)
     flat = ops.reshape(part, (batch * width, *rest))
     return ops.take(flat, order + ops.arange(batch)[:, None] * width, axis=0)

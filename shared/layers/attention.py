@@ -1,8 +1,8 @@
 """Attention of queries over a memory: the steps of a sequence or the cells of an image grid.
 
-A memory is projected once (`memory = layer.project(values)`) and then read as often as there are queries, so
-a decoding step pays for its own query only. Masked cells get a weight of exactly zero; where all cells of a
-row are masked, so is the context. Weights are computed in float32 at least, whatever the dtype policy.
+A memory is projected once (`memory = layer.project(values)`) and then read by any number of queries, so that
+the cost of a decoding step is that of its own query. Masked cells have a weight of exactly zero; if all cells
+of a row are masked, its context is zero. Weights are computed in float32 or wider, whatever the dtype policy.
 """
 
 import keras
@@ -10,7 +10,7 @@ from keras import ops
 
 
 class _Attention(keras.layers.Layer):
-    """What both kinds share: building, masking, and the order project - score - normalise - mix."""
+    """What both kinds share: building, masking and normalising."""
 
     def __init__(self, units: int, **kwargs):
         super().__init__(**kwargs)
@@ -29,16 +29,14 @@ class _Attention(keras.layers.Layer):
 
     def build(self, query_shape, memory_shape):
         self.query_projection.build((None, None, query_shape[-1]))
-        if not isinstance(
-            memory_shape, dict
-        ):  # otherwise `project` made the memory and has built its own part
+        if not isinstance(memory_shape, dict):  # a dict comes from `project`, which has built its own part
             self._build_memory(memory_shape[-1])
 
     def _build_memory(self, features):
         raise NotImplementedError
 
     def get_build_config(self):
-        # A projected memory does not tell the width of its values, so the recorded shapes are not enough.
+        # The shapes that Keras records are not enough: a projected memory hides the width of its values.
         if not self.built:
             return None
         widths = [layer.kernel.shape[0] for layer in (self.query_projection, self.key_projection)]
@@ -53,11 +51,11 @@ class _Attention(keras.layers.Layer):
         return None
 
     def _normalised(self, scores, mask):
-        """Softmax over the last axis, exactly zero where `mask` (of a shape that broadcasts) is False."""
+        """Softmax over the last axis, exactly zero where `mask`, which is broadcast, is False."""
         scores = ops.cast(scores, keras.backend.result_type(self.compute_dtype, "float32"))
         if mask is None:
             return ops.softmax(scores, axis=-1)
-        # A large finite number, not infinity: a row without any valid cell has no NaN, even on the way.
+        # Finite, so that a row without any valid cell has no NaN, not even on the way.
         scores = ops.where(mask, scores, ops.cast(-1e30, scores.dtype))
         return ops.where(mask, ops.softmax(scores, axis=-1), ops.zeros_like(scores))
 
@@ -70,20 +68,19 @@ class AdditiveAttention(_Attention):
         a_ij = exp(e_ij) / sum_k exp(e_ik)
         context_i = sum_j a_ij m_j
 
-    The values m are mixed as they are, so the context has their width. All queries are scored in one product
-    that takes memory for batch * time * cells * units numbers; many queries at once are cheaper by
-    `DotProductAttention`.
+    The context is a mean of the values m, so it has their width. Scoring all queries at once takes memory for
+    batch * time * cells * units numbers; `DotProductAttention` is cheaper for many queries.
 
     Source: Bahdanau et al. 2015, "Neural Machine Translation by Jointly Learning to Align and Translate",
     section 3.1 and appendix A.1.2.
 
     Args:
-        units: width of the network that scores.
+        units: width of the scoring network.
 
     Call arguments:
         query: `(batch, time, query features)`.
-        memory: what `project` made, or the values `(batch, cells, features)` themselves, then projected on
-            the way.
+        memory: from `project`, or the values `(batch, cells, features)` themselves, which are then projected
+            in this call.
         mask: `(batch, cells)` bool, False at cells to ignore; None for none.
 
     Returns:
@@ -112,7 +109,7 @@ class AdditiveAttention(_Attention):
         self.key_projection.build((None, None, features))
 
     def project(self, values):
-        """Prepares a memory.
+        """Prepares a memory for any number of calls.
 
         Args:
             values: `(batch, cells, features)`.
@@ -140,19 +137,19 @@ class DotProductAttention(_Attention):
         a_ij = softmax_j((W_q q_i) . (W_k m_j) / sqrt(units / num_heads))
         context_i = sum_j a_ij W_v m_j
 
-    in each head, over its share of the units; the contexts of the heads are concatenated. There is no
-    projection after that: it belongs to whoever reads the context.
+    in each head, over its share of the units; the contexts of the heads are concatenated. They are not
+    projected afterwards.
 
     Source: Vaswani et al. 2017, "Attention Is All You Need", section 3.2.
 
     Args:
         units: width of the context, all heads together.
-        num_heads: number of heads; it divides `units`.
+        num_heads: number of heads, a divisor of `units`.
 
     Call arguments:
         query: `(batch, time, query features)`.
-        memory: what `project` made, or the values `(batch, cells, features)` themselves, then projected on
-            the way.
+        memory: from `project`, or the values `(batch, cells, features)` themselves, which are then projected
+            in this call.
         mask: `(batch, cells)` bool, False at cells to ignore; None for none.
 
     Returns:
@@ -191,7 +188,7 @@ class DotProductAttention(_Attention):
         self.value_projection.build((None, None, features))
 
     def project(self, values):
-        """Prepares a memory.
+        """Prepares a memory for any number of calls.
 
         Args:
             values: `(batch, cells, features)`.

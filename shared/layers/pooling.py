@@ -1,6 +1,6 @@
-"""From a sequence with a mask to one vector: mean, maximum or last valid step.
+"""From a sequence with a mask to one vector: mean, maximum or a weighted mean of the valid steps.
 
-A row without any valid step gives zeros. What stands at masked steps never enters, even if it is NaN.
+A row without any valid step gives zeros. Values at masked steps have no influence, even if they are NaN.
 """
 
 import keras
@@ -59,84 +59,9 @@ def masked_max(inputs, mask=None):
     return ops.where(ops.any(valid, axis=1, keepdims=True), largest, ops.zeros_like(largest))
 
 
-def last_step(inputs, mask=None):
-    """The last valid step, wherever padding stands.
-
-    Args:
-        inputs: `(batch, time, features)`.
-        mask: `(batch, time)` bool, False at steps to ignore; None for none.
-
-    Returns:
-        `(batch, features)` in the dtype of `inputs`; zeros where no step is valid.
-
-    Example:
-
-    >>> import numpy as np
-    >>> inputs, mask = np.array([[[1.0], [3.0], [9.0]]]), np.array([[True, True, False]])
-    >>> np.asarray(last_step(inputs, mask)).tolist()
-    [[3.0]]
-    """
-    inputs = ops.convert_to_tensor(inputs)
-    if mask is None:
-        return inputs[:, -1]
-    valid = ops.cast(mask, "int32")
-    later = ops.flip(ops.cumsum(ops.flip(valid, axis=1), axis=1), axis=1)  # valid steps from this one on
-    last = ops.logical_and(ops.equal(valid, 1), ops.equal(later, 1))
-    return ops.sum(_where(last, inputs, 0), axis=1)
-
-
-MODES = {"mean": masked_mean, "max": masked_max, "last": last_step}
-
-
-@keras.saving.register_keras_serializable("unrolled")
-class MaskedPooling(keras.layers.Layer):
-    """Pools a sequence to one vector, looking at valid steps only.
-
-    Args:
-        mode: `"mean"`, `"max"` or `"last"`: `masked_mean`, `masked_max` or `last_step`.
-
-    Call arguments:
-        inputs: `(batch, time, features)`.
-        mask: `(batch, time)` bool, False at steps to ignore; None for none.
-
-    Returns:
-        `(batch, features)`; zeros where no step is valid.
-
-    Raises:
-        ValueError: an unknown mode.
-
-    Example:
-
-    >>> import numpy as np
-    >>> layer = MaskedPooling("max")
-    >>> tuple(layer(np.ones((2, 3, 5))).shape)
-    (2, 5)
-    """
-
-    def __init__(self, mode: str = "mean", **kwargs):
-        super().__init__(**kwargs)
-        if mode not in MODES:
-            raise ValueError(f"Unknown mode {mode!r}. Expected one of {', '.join(map(repr, MODES))}.")
-        self.mode = mode
-        self.supports_masking = True
-
-    def get_config(self):
-        return {**super().get_config(), "mode": self.mode}
-
-    def compute_output_shape(self, inputs_shape):
-        return (inputs_shape[0], inputs_shape[2])
-
-    def compute_mask(self, inputs, previous_mask):
-        # Time is gone, and a mask with it.
-        return None
-
-    def call(self, inputs, mask=None):
-        return MODES[self.mode](inputs, mask)
-
-
 @keras.saving.register_keras_serializable("unrolled")
 class AttentionPooling(keras.layers.Layer):
-    """Pools a sequence to the mean of its valid steps, weighted by how much each one matters.
+    """Pools a sequence to the mean of its valid steps, weighted by a learned score of each step.
 
         s_t = v . tanh(W h_t + b),  a = softmax(s),  output = sum_t a_t h_t
 
@@ -178,7 +103,7 @@ class AttentionPooling(keras.layers.Layer):
         return (inputs_shape[0], inputs_shape[2])
 
     def compute_mask(self, inputs, previous_mask):
-        # Time is gone, and a mask with it.
+        # There is no time axis any more, so no mask either.
         return None
 
     def call(self, inputs, mask=None):

@@ -1,36 +1,57 @@
-"""The three recurrent layers: simple RNN, GRU and LSTM, with their state in the open.
+"""The three recurrent layers, simple RNN, GRU and LSTM, whose state goes in and comes out of every call.
 
-They are Keras's own layers under one contract, so weights have Keras's layout and gate order, move in and out
-by `get_weights` and `set_weights`, and Keras's cuDNN path stays in use on a GPU. What differs from Keras:
+They are Keras's own layers, so their weights have Keras's layout and gate order, `get_weights` and
+`set_weights` move them in and out, and a GPU uses Keras's cuDNN path. What differs from Keras:
 
 - a call always returns the whole sequence and the final states: `outputs, states = layer(inputs, ...)`;
 - `step` runs one step of the same recurrence with the same weights;
 - outputs of masked steps are zero on every device (Keras repeats the last output on a CPU and writes zeros
-  with cuDNN; `zero_output_for_mask=False` brings that back);
-- no state hides in the layer: `stateful=True` is refused.
+  with cuDNN; `zero_output_for_mask=False` restores that);
+- no state hides in the layer: `stateful=True` is refused;
+- on a CPU the loop over time is that of `shared.layers.fused`, which is faster.
 
 Legend of the equations: x_t input (features), h_t output and state (units), c_t cell state (units), W_xh
 kernel (features to units), W_hh recurrent kernel (units to units), b bias, * product element by element, s
 the sigmoid.
 """
 
-import contextlib
-
 import keras
 from keras import ops
 
-from shared.layers import fused
+from shared.layers import fused, placement
+from shared.layers.cells import Weights, gru_cell, lstm_cell, simple_cell
 
 
 class ExplicitState:
-    """What the three layers share, mixed in before a Keras layer: state goes in and out of every call.
+    """What the three layers share, mixed in before a Keras layer: its state goes in and comes out.
 
-    Attributes:
-        beside: how many other layers can run at the same time as this one, which then have the cores that it
-            would take; the owner of the layers sets it.
+    Args:
+        units: width of the output and of each state.
+        zero_output_for_mask: whether outputs of masked steps are zero; otherwise the last valid output is
+            repeated.
+        recurrent_weight_dropout: rate in [0, 1) on the weights of the recurrent kernel in training: drawn
+            once a call, the same at all steps (Merity et al. 2018, "Regularizing and Optimizing LSTM Language
+            Models", section 3). Unlike Keras's `recurrent_dropout`, it leaves the fused loop in use.
+        **kwargs: of the Keras layer, without `return_sequences`, `return_state` and `stateful`.
+
+    Call arguments:
+        inputs: `(batch, time, features)`.
+        initial_state: list of `(batch, units)`, the output first; None for zeros.
+        mask: `(batch, time)` bool, False at steps to skip: they leave the state as it is. None for none.
+            Inside a graph on a GPU, Keras takes only right-padded rows of at least one step for a GRU or an
+            LSTM; `use_cudnn=False` takes any.
+        training: whether dropout is active.
+        keep_for_gradient: whether to keep what a fast gradient needs; without, there is a gradient too, but a
+            slow one. None: as `training`.
+        beside: how many other recurrences can run at the same time and need a core of their own.
+
+    Returns:
+        Outputs `(batch, time, units)` and the list of final states. With `go_backwards`, outputs are in the
+        order in which they were computed, the last step first.
+
+    Raises:
+        ValueError: `stateful`, a rate outside [0, 1), or the wrong number of states.
     """
-
-    beside = 0
 
     def __init__(
         self,
@@ -45,7 +66,7 @@ class ExplicitState:
             if kwargs.pop(name, True) is not True:
                 raise ValueError(
                     f"{type(self).__name__} always returns the whole sequence and its final states. "
-                    f"Expected no {name} argument; take `states` or `shared.layers.last_step(outputs, mask)`."
+                    f"Expected no {name} argument; the last valid output is `states[0]`."
                 )
         if stateful:
             raise ValueError(
@@ -86,83 +107,70 @@ class ExplicitState:
         # Masks are passed by the caller, never implied.
         return None
 
-    def call(self, inputs, initial_state=None, mask=None, training=None):
-        outputs, *states = super().call(
-            inputs, initial_state=self._checked(initial_state), mask=mask, training=training
+    def call(self, inputs, initial_state=None, mask=None, training=None, keep_for_gradient=None, beside=0):
+        states = self._checked(initial_state)
+        if not self.is_fused(mask):
+            outputs, *states = super().call(inputs, initial_state=states, mask=mask, training=training)
+            return outputs, states
+        if states is None:
+            states = self.get_initial_state(ops.shape(inputs)[0])
+        inputs = self._dropped(inputs, training)
+        if self.go_backwards:
+            inputs = ops.flip(inputs, axis=1)
+            mask = None if mask is None else ops.flip(mask, axis=1)
+        return fused.run_sequence(
+            self._fused_cell(),
+            self._weights(training),
+            inputs,
+            [ops.convert_to_tensor(state, dtype=self.compute_dtype) for state in states],
+            mask=None if mask is None else ops.cast(mask, "bool"),
+            keep_for_gradient=bool(training if keep_for_gradient is None else keep_for_gradient),
+            beside=beside,
         )
-        return outputs, states
 
     def inner_loop(self, sequences, initial_state, mask, training=False):
-        """Computes the whole sequence; state, casts and dropout masks of the cell are done by `call`.
-
-        On a CPU it is `shared.layers.fused` that does so. Keras's own loop is in its place where a GPU is
-        visible (there Keras has cuDNN), and for what the fused loop does not know: the cell's
-        `recurrent_dropout`, `unroll`, a GRU with `reset_after=False`, and masks with
-        `zero_output_for_mask=False`.
-
-        Args:
-            sequences: `(batch, time, features)`.
-            initial_state: list of `(batch, units)`.
-            mask: `(batch, time)` bool or None; masked steps keep the state and, with `zero_output_for_mask`,
-                give 0.
-            training: whether dropout is active and a gradient will be asked for.
-
-        Returns:
-            The last output `(batch, units)`, all outputs `(batch, time, units)` and the list of final states;
-            with `go_backwards` the outputs are in the order in which the steps were computed.
-        """
-        if not self.is_fused(mask):
-            with self._dropped_weights(training):
-                return super().inner_loop(sequences, initial_state, mask, training=training)
-        if training and self.cell.dropout:
-            sequences = sequences * self.cell.get_dropout_mask(sequences[:, 0, :])[:, None, :]
-        if self.go_backwards:
-            sequences = ops.flip(sequences, axis=1)
-            mask = None if mask is None else ops.flip(mask, axis=1)
-        bias, recurrent_bias = self._biases()
-        outputs, states = fused.run_sequence(
-            self._fused_cell(),
-            sequences,
-            initial_state,
-            kernel=ops.convert_to_tensor(self.cell.kernel, dtype=self.compute_dtype),
-            recurrent_kernel=self._recurrent_kernel(training),
-            bias=bias,
-            recurrent_bias=recurrent_bias,
-            mask=None if mask is None else ops.cast(mask, "bool"),
-            training=bool(training),
-            beside=self.beside,
-        )
-        return states[0], outputs, states
+        """Keras's own loop, where the fused one is not used, with the recurrent kernel of this call."""
+        kernel = self.cell.recurrent_kernel
+        if training and self.recurrent_weight_dropout:
+            self.cell.recurrent_kernel = self._recurrent_kernel(training)
+        try:
+            return super().inner_loop(sequences, initial_state, mask, training=training)
+        finally:
+            self.cell.recurrent_kernel = kernel
 
     def is_fused(self, mask=None) -> bool:
-        """Whether a call with this mask runs the fused loop, and not Keras's."""
-        known = not (self.cell.recurrent_dropout or self.unroll) and getattr(self.cell, "reset_after", True)
-        return known and (mask is None or self.zero_output_for_mask) and not fused.gpu_is_visible()
+        """Whether a call with this mask runs the loop of `shared.layers.fused`, and not Keras's.
+
+        Keras's own loop runs where `shared.layers.placement` says so, which is on a GPU, and for what the
+        fused loop cannot do: `recurrent_dropout`, `unroll`, a GRU with `reset_after=False`, and masks with
+        `zero_output_for_mask=False`.
+        """
+        resets_after = getattr(self.cell, "reset_after", True)
+        is_known = resets_after and not (self.cell.recurrent_dropout or self.unroll)
+        return is_known and (mask is None or self.zero_output_for_mask) and placement.uses_fused_loop()
+
+    def _weights(self, training):
+        bias = recurrent_bias = None
+        if self.cell.use_bias:
+            bias = ops.convert_to_tensor(self.cell.bias, dtype=self.compute_dtype)
+            bias, recurrent_bias = (bias[0], bias[1]) if len(bias.shape) == 2 else (bias, None)  # GRU: both
+        kernel = ops.convert_to_tensor(self.cell.kernel, dtype=self.compute_dtype)
+        return Weights(kernel, self._recurrent_kernel(training), bias, recurrent_bias)
+
+    def _dropped(self, inputs, training):
+        """The inputs with Keras's `dropout`, one mask for all steps."""
+        if not (training and self.cell.dropout):
+            return inputs
+        mask = self.cell.get_dropout_mask(inputs[:, 0, :])
+        self.cell.reset_dropout_mask()
+        return inputs * mask[:, None, :]
 
     def _recurrent_kernel(self, training):
-        """The recurrent kernel of one call, in training with its own dropout."""
+        """The recurrent kernel of one call, in training with its dropout."""
         kernel = ops.convert_to_tensor(self.cell.recurrent_kernel, dtype=self.compute_dtype)
         if not (training and self.recurrent_weight_dropout):
             return kernel
         return keras.random.dropout(kernel, self.recurrent_weight_dropout, seed=self.cell.seed_generator)
-
-    @contextlib.contextmanager
-    def _dropped_weights(self, training):
-        """Inside, Keras's own loop finds the recurrent kernel of one call where it looks for its weights."""
-        kept = self.cell.recurrent_kernel
-        if training and self.recurrent_weight_dropout:
-            self.cell.recurrent_kernel = self._recurrent_kernel(training)
-        try:
-            yield
-        finally:
-            self.cell.recurrent_kernel = kept
-
-    def _biases(self):
-        """The biases of input and state; only a GRU has the second."""
-        if not self.cell.use_bias:
-            return None, None
-        bias = ops.convert_to_tensor(self.cell.bias, dtype=self.compute_dtype)
-        return (bias[0], bias[1]) if len(bias.shape) == 2 else (bias, None)
 
     def _fused_cell(self):
         raise NotImplementedError
@@ -170,8 +178,8 @@ class ExplicitState:
     def step(self, inputs, states, training=None):
         """One step of the recurrence, with the weights of the layer; T steps equal one call over T steps.
 
-        Dropout of inputs and state, where the layer has any, draws anew at each step: the mask of a sequence
-        is known to `call` only. `recurrent_weight_dropout` drops nothing here.
+        Keras's `dropout` and `recurrent_dropout` draw a new mask at each step, as only a call knows the whole
+        sequence. `recurrent_weight_dropout` drops nothing here.
 
         Args:
             inputs: `(batch, features)`.
@@ -184,7 +192,7 @@ class ExplicitState:
         if not self.built:
             self.build((None, None, inputs.shape[-1]))
         output, states = self.cell(inputs, self._checked(states), training=training)
-        # The cell caches its dropout masks for a sequence; the next step may belong to another one.
+        # The cell caches its dropout masks for a sequence, but the next step may belong to another one.
         self.cell.reset_dropout_mask()
         self.cell.reset_recurrent_dropout_mask()
         return output, list(states)
@@ -212,25 +220,10 @@ class SimpleRNN(ExplicitState, keras.layers.SimpleRNN):
 
     Args:
         units: width of the output and of the state.
-        zero_output_for_mask: whether outputs of masked steps are zero; otherwise the last valid output is
-            repeated.
-        recurrent_weight_dropout: rate in [0, 1) on the weights of the recurrent kernel in training: drawn
-            once a call, the same at all steps (Merity et al. 2018, "Regularizing and Optimizing LSTM Language
-            Models", section 3). Unlike `recurrent_dropout` it leaves the fast path in use.
-        **kwargs: as in `keras.layers.SimpleRNN` (`activation`, `use_bias`, initializers, `dropout`, ...),
-            without `return_sequences`, `return_state` and `stateful`.
+        **kwargs: `zero_output_for_mask` and `recurrent_weight_dropout` as in `ExplicitState`; all others as
+            in `keras.layers.SimpleRNN` (`activation`, `use_bias`, initializers, `dropout`, ...).
 
-    Call arguments:
-        inputs: `(batch, time, features)`.
-        initial_state: list `[h]`, `h` `(batch, units)`; None for zeros.
-        mask: `(batch, time)` bool, False at steps to skip: they leave the state as it is. None for none.
-        training: whether dropout is active.
-
-    Returns:
-        Outputs `(batch, time, units)` and the list of final states `[h]`.
-
-    Raises:
-        ValueError: `stateful`, or the wrong number of states.
+    Call arguments, returns and errors are those of `ExplicitState`. The state is `[h]`, `(batch, units)`.
 
     Example:
 
@@ -242,7 +235,7 @@ class SimpleRNN(ExplicitState, keras.layers.SimpleRNN):
     """
 
     def _fused_cell(self):
-        return fused.simple_cell(self.cell.activation)
+        return simple_cell(self.cell.activation)
 
 
 @keras.saving.register_keras_serializable("unrolled")
@@ -262,27 +255,10 @@ class GRU(ExplicitState, keras.layers.GRU):
 
     Args:
         units: width of the output and of the state.
-        zero_output_for_mask: whether outputs of masked steps are zero; otherwise the last valid output is
-            repeated.
-        recurrent_weight_dropout: rate in [0, 1) on the weights of the recurrent kernel in training: drawn
-            once a call, the same at all steps (Merity et al. 2018, "Regularizing and Optimizing LSTM Language
-            Models", section 3). Unlike `recurrent_dropout` it leaves the fast path in use.
-        **kwargs: as in `keras.layers.GRU` (`reset_after`, `use_bias`, initializers, `dropout`, `use_cudnn`,
-            ...), without `return_sequences`, `return_state` and `stateful`.
+        **kwargs: `zero_output_for_mask` and `recurrent_weight_dropout` as in `ExplicitState`; all others as
+            in `keras.layers.GRU` (`reset_after`, `use_bias`, initializers, `dropout`, `use_cudnn`, ...).
 
-    Call arguments:
-        inputs: `(batch, time, features)`.
-        initial_state: list `[h]`, `h` `(batch, units)`; None for zeros.
-        mask: `(batch, time)` bool, False at steps to skip: they leave the state as it is. None for none.
-            Inside a graph on a GPU Keras takes only right-padded rows of at least one step; `use_cudnn=False`
-            takes any.
-        training: whether dropout is active.
-
-    Returns:
-        Outputs `(batch, time, units)` and the list of final states `[h]`.
-
-    Raises:
-        ValueError: `stateful`, or the wrong number of states.
+    Call arguments, returns and errors are those of `ExplicitState`. The state is `[h]`, `(batch, units)`.
 
     Example:
 
@@ -294,7 +270,7 @@ class GRU(ExplicitState, keras.layers.GRU):
     """
 
     def _fused_cell(self):
-        return fused.gru_cell(self.cell.activation, self.cell.recurrent_activation)
+        return gru_cell(self.cell.activation, self.cell.recurrent_activation)
 
 
 @keras.saving.register_keras_serializable("unrolled")
@@ -315,27 +291,11 @@ class LSTM(ExplicitState, keras.layers.LSTM):
 
     Args:
         units: width of the output and of both states.
-        zero_output_for_mask: whether outputs of masked steps are zero; otherwise the last valid output is
-            repeated.
-        recurrent_weight_dropout: rate in [0, 1) on the weights of the recurrent kernel in training: drawn
-            once a call, the same at all steps (Merity et al. 2018, "Regularizing and Optimizing LSTM Language
-            Models", section 3). Unlike `recurrent_dropout` it leaves the fast path in use.
-        **kwargs: as in `keras.layers.LSTM` (`unit_forget_bias`, `use_bias`, initializers, `dropout`,
-            `use_cudnn`, ...), without `return_sequences`, `return_state` and `stateful`.
+        **kwargs: `zero_output_for_mask` and `recurrent_weight_dropout` as in `ExplicitState`; all others as
+            in `keras.layers.LSTM` (`unit_forget_bias`, `use_bias`, initializers, `dropout`, ...).
 
-    Call arguments:
-        inputs: `(batch, time, features)`.
-        initial_state: list `[h, c]`, each `(batch, units)`; None for zeros.
-        mask: `(batch, time)` bool, False at steps to skip: they leave the state as it is. None for none.
-            Inside a graph on a GPU Keras takes only right-padded rows of at least one step; `use_cudnn=False`
-            takes any.
-        training: whether dropout is active.
-
-    Returns:
-        Outputs `(batch, time, units)` and the list of final states `[h, c]`.
-
-    Raises:
-        ValueError: `stateful`, or the wrong number of states.
+    Call arguments, returns and errors are those of `ExplicitState`. States are `[h, c]`, each
+    `(batch, units)`.
 
     Example:
 
@@ -348,4 +308,4 @@ class LSTM(ExplicitState, keras.layers.LSTM):
     """
 
     def _fused_cell(self):
-        return fused.lstm_cell(self.cell.activation, self.cell.recurrent_activation)
+        return lstm_cell(self.cell.activation, self.cell.recurrent_activation)

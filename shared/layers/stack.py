@@ -1,14 +1,11 @@
-"""Several recurrent layers, one upon the other, in one or both directions of time."""
+"""Several recurrent layers on top of each other, in one or both directions of time."""
 
 import keras
 from keras import ops
 
-from shared.layers import fused
+from shared.layers import placement
 from shared.layers.recurrent import GRU, LSTM, SimpleRNN
 from shared.layers.sequence import read_sequence
-
-STAGGERED = 5  # parts of a sequence, each of which goes through all layers before the next
-SMALLEST_PART = 8  # steps; below, starting so many loops costs more than it hides
 
 CELLS = {"lstm": LSTM, "gru": GRU, "simple": SimpleRNN}
 
@@ -19,10 +16,10 @@ class RecurrentStack(keras.layers.Layer):
 
         h_t^l = f(W_hh^l h_{t-1}^l + W_xh^l d^l * h_t^{l-1} + b^l)
 
-    for l = 1 .. depth, with h_t^0 = x_t and f one of the cells of `shared.layers.recurrent`. d^l is the
-    dropout mask of a sequence: drawn once and the same at all its steps; d^1 is 1, so the inputs are not
-    dropped. A bidirectional stack runs in each layer a second recurrence from the end of the sequence and
-    concatenates both.
+    for l = 1 .. depth, with h_t^0 = x_t and f one of the cells of `shared.layers.recurrent`. d^l is a dropout
+    mask, the same at all steps of a sequence; d^1 is 1, so the inputs are not dropped. Each layer of a
+    bidirectional stack has a second recurrence, which starts at the end of the sequence; the outputs of both
+    are concatenated.
 
     Sources: Graves 2013, "Generating Sequences with Recurrent Neural Networks", equation 1 (stack);
     Schuster and Paliwal 1997, "Bidirectional Recurrent Neural Networks"; Gal and Ghahramani 2016, "A
@@ -44,12 +41,14 @@ class RecurrentStack(keras.layers.Layer):
             bidirectional stack the forward states of a layer come before its backward states. None for zeros.
         mask: `(batch, time)` bool, False at steps to skip. None for none.
         training: whether dropout is active.
-        window: steps of a window in which each layer reads, see `read_sequence`; None: all at once.
+        window: steps of a window of truncated backpropagation through time, see `read_sequence`; None: one
+            window for all steps.
+        keep_for_gradient: whether to keep what a fast gradient needs, see `ExplicitState`; None: as
+            `training`.
 
     Returns:
         Outputs `(batch, time, units or 2 * units)`, zero at masked steps, and the final states in the
-        structure of `initial_state`. The final state of a backward recurrence is the one at the first step of
-        the sequence.
+        structure of `initial_state`. A backward recurrence ends at the first step of the sequence.
 
     Raises:
         ValueError: an unknown cell, a depth below 1, a rate outside [0, 1), or states that do not fit the
@@ -92,16 +91,15 @@ class RecurrentStack(keras.layers.Layer):
             if bidirectional
             else []
         )
-        self._share_cores(is_staggered=False)
         self.dropout_layers = [self._dropout(index) for index in range(1, depth)]
 
     def _recurrence(self, direction, index, **kwargs):
         # Seeds differ between layers and from those of `_dropout`, which are below seed + depth.
-        place = index + self.depth * (1 if direction == "forward" else 2)
+        offset = index + self.depth * (1 if direction == "forward" else 2)
         return CELLS[self.cell](
             self.units,
             recurrent_weight_dropout=self.recurrent_weight_dropout,
-            seed=None if self.seed is None else self.seed + place,
+            seed=None if self.seed is None else self.seed + offset,
             dtype=self.dtype_policy,
             name=f"{direction}_{index}",
             **kwargs,
@@ -146,31 +144,77 @@ class RecurrentStack(keras.layers.Layer):
         # Masks are passed by the caller, never implied.
         return None
 
-    def get_initial_state(self, batch_size):
-        """States of zeros for `batch_size` sequences, in the structure of `initial_state`."""
+    def get_initial_state(self, batch_size, direction=None):
+        """States of zeros for `batch_size` sequences, in the structure of `initial_state`.
+
+        Args:
+            batch_size: number of sequences.
+            direction: 0 or 1 for the states of one direction alone, see `read_one_way`; None for all.
+        """
+        ways = slice(None) if direction is None else slice(direction, direction + 1)
         return [
-            [state for layer in self._directions(index) for state in layer.get_initial_state(batch_size)]
+            [
+                state
+                for layer in self._directions(index)[ways]
+                for state in layer.get_initial_state(batch_size)
+            ]
             for index in range(self.depth)
         ]
 
-    def call(self, inputs, initial_state=None, mask=None, training=None, window=None):
+    def call(self, inputs, initial_state=None, mask=None, training=None, window=None, keep_for_gradient=None):
         states = self._checked(initial_state)
-        is_staggered = self._is_staggered(inputs.shape[1], mask, training, window)
-        self._share_cores(is_staggered)
-        if is_staggered:
-            return self._staggered(inputs, states, mask, training)
+        options = {"training": training, "keep_for_gradient": keep_for_gradient}
+        parts = self._staggered_parts(inputs.shape[1], mask, training, window)
+        if parts:
+            return self._staggered(parts, inputs, states, mask, options)
         outputs, final = inputs, []
         for index in range(self.depth):
             outputs = self._dropped(index, outputs, training)
-            outputs, layer_states = self._sequence(index, outputs, states[index], mask, training, window)
+            outputs, layer_states = self._sequence(index, outputs, states[index], mask, window, options)
             final.append(layer_states)
         return outputs, final
+
+    def read_one_way(self, inputs, direction=0, initial_state=None, training=None):
+        """Reads with one direction alone, as a language model does.
+
+        Args:
+            inputs: `(batch, time, features)` in the order in which the direction reads: for direction 1, the
+                last step of the sequence comes first.
+            direction: 0 forward, 1 backward.
+            initial_state: a list over layers of lists of `(batch, units)`, the states of this direction, as
+                `get_initial_state` makes them; None for zeros.
+            training: whether dropout is active.
+
+        Returns:
+            Outputs `(batch, time, units)` in the order of the inputs, and the final states of this direction.
+
+        Raises:
+            ValueError: the stack has two directions and several layers, whose upper ones read both.
+        """
+        if not self.bidirectional:
+            return self(inputs, initial_state=initial_state, training=training)
+        if self.depth > 1:
+            raise ValueError(
+                f"No direction of a bidirectional stack of {self.depth} layers can read alone: the upper "
+                "layers read both. Expected depth=1 or bidirectional=False."
+            )
+        (layer,) = self.backward_layers if direction else self.forward_layers
+        # A layer that goes backwards expects the order of the sequence.
+        inputs = ops.flip(inputs, axis=1) if layer.go_backwards else inputs
+        state = None if initial_state is None else initial_state[0]
+        # The other direction is most likely computed at the same time.
+        outputs, state = layer(inputs, initial_state=state, training=training, beside=1)
+        return outputs, [state]
+
+    def layer_variables(self, index):
+        """The trainable variables of one layer, those of both directions in a bidirectional stack."""
+        return [variable for layer in self._directions(index) for variable in layer.trainable_variables]
 
     def step(self, inputs, states, training=None):
         """One step through all layers, with the weights of the stack; T steps equal one call over T steps.
 
-        Dropout, where `training` asks for it, draws anew at each step: the mask of a sequence is known to
-        `call` only. `recurrent_weight_dropout` drops nothing here.
+        In training, dropout draws a new mask at each step, as only a call knows the whole sequence.
+        `recurrent_weight_dropout` drops nothing here.
 
         Args:
             inputs: `(batch, features)`.
@@ -204,48 +248,44 @@ class RecurrentStack(keras.layers.Layer):
     def _dropped(self, index, outputs, training):
         return self.dropout_layers[index - 1](outputs, training=training) if index else outputs
 
-    def _share_cores(self, is_staggered):
-        """Tells each layer how many others run at the same time."""
-        for layer in self.forward_layers + self.backward_layers:
-            layer.beside = self.depth - 1 if is_staggered else int(self.bidirectional)
-
-    def _is_staggered(self, time, mask, training, window):
-        """Whether the layers read parts of the sequence at the same time, on a CPU of several cores."""
-        is_long = (
-            time is not None and time >= STAGGERED * SMALLEST_PART and (window is None or time <= window)
-        )
-        one_way = self.depth > 1 and not self.bidirectional and fused.cores() > 1
+    def _staggered_parts(self, time, mask, training, window):
+        """Parts of the sequence for `_staggered`; none where the layers read the sequence in turn."""
+        in_one_window = window is None or (time is not None and time <= window)
         # What a call draws must be the same at all steps.
-        draws = training and self.recurrent_weight_dropout
-        return is_long and one_way and not draws and self.forward_layers[0].is_fused(mask)
+        draws_weights = training and self.recurrent_weight_dropout
+        is_possible = in_one_window and not (self.bidirectional or draws_weights)
+        if not (is_possible and self.forward_layers[0].is_fused(mask)):
+            return []
+        return placement.staggered_parts(time, self.depth)
 
-    def _staggered(self, inputs, states, mask, training):
-        """All layers over one part of the sequence after the other.
+    def _staggered(self, parts, inputs, states, mask, options):
+        """One part of the sequence after the other, each through all layers.
 
         A layer reads a part while the layer above it reads the part before: TensorFlow runs what is ready.
         """
-        length = -(-inputs.shape[1] // STAGGERED)
-        masks = [None] * self.depth
-        if training and self.dropout:  # drawn once for all parts
+        drops = [None] * self.depth
+        if options["training"] and self.dropout:  # drawn once for all parts
             ones = ops.ones((ops.shape(inputs)[0], 1, self.units), self.compute_dtype)
-            masks[1:] = [layer(ones, training=True) for layer in self.dropout_layers]
+            drops[1:] = [layer(ones, training=True) for layer in self.dropout_layers]
         read = []
-        for start in range(0, inputs.shape[1], length):
-            part = slice(start, start + length)
+        for part in parts:
             outputs, valid = inputs[:, part], None if mask is None else mask[:, part]
             for index, layer in enumerate(self.forward_layers):
-                outputs = outputs if masks[index] is None else outputs * masks[index]
-                outputs, states[index] = layer(outputs, states[index], mask=valid, training=training)
+                outputs = outputs if drops[index] is None else outputs * drops[index]
+                outputs, states[index] = layer(
+                    outputs, initial_state=states[index], mask=valid, beside=self.depth - 1, **options
+                )
             read.append(outputs)
         return ops.concatenate(read, axis=1), states
 
-    def _sequence(self, index, inputs, states, mask, training, window):
+    def _sequence(self, index, inputs, states, mask, window, options):
         """One layer over the whole sequence: outputs in order of time, and the states of its directions."""
-        outputs, final = [], []
-        for place, layer in enumerate(self._directions(index)):
+        layers, outputs, final = self._directions(index), [], []
+        for direction, layer in enumerate(layers):
             size = len(layer.state_size)
-            state = None if states is None else states[place * size : (place + 1) * size]
-            read, state = read_sequence(layer, inputs, state, mask, training, window)
+            state = None if states is None else states[direction * size : (direction + 1) * size]
+            beside = len(layers) - 1
+            read, state = read_sequence(layer, inputs, state, mask, window=window, beside=beside, **options)
             outputs.append(read)
             final += state
         return (ops.concatenate(outputs, axis=-1) if self.bidirectional else outputs[0]), final
@@ -254,10 +294,10 @@ class RecurrentStack(keras.layers.Layer):
         if states is None:
             return [None] * self.depth
         expected = [sum(len(layer.state_size) for layer in self._directions(0))] * self.depth
-        found = [len(layer) if isinstance(layer, list | tuple) else None for layer in states]
-        if found != expected:
+        sizes = [len(layer) if isinstance(layer, list | tuple) else None for layer in states]
+        if sizes != expected:
             raise ValueError(
-                f"The states do not fit the stack: tensors a layer {found}. Expected {expected}, "
+                f"The states do not fit the stack: the layers have {sizes} tensors. Expected {expected}, "
                 "in the structure that `get_initial_state` makes."
             )
         return [list(layer) for layer in states]

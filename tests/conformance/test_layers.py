@@ -20,7 +20,6 @@ from shared.layers import (
     AdditiveAttention,
     AttentionPooling,
     DotProductAttention,
-    MaskedPooling,
     RecurrentStack,
     SimpleRNN,
 )
@@ -112,9 +111,6 @@ ROWS = {
     "DotProductAttention, heads": Row(
         lambda **kw: DotProductAttention(6, num_heads=3, **kw), ATTENTION, masked="memory"
     ),
-    "MaskedPooling, mean": Row(lambda **kw: MaskedPooling("mean", **kw), SEQUENCE),
-    "MaskedPooling, max": Row(lambda **kw: MaskedPooling("max", **kw), SEQUENCE),
-    "MaskedPooling, last": Row(lambda **kw: MaskedPooling("last", **kw), SEQUENCE),
     "AttentionPooling": Row(lambda **kw: AttentionPooling(4, **kw), SEQUENCE),
 }
 every_layer = pytest.mark.parametrize("row", ROWS.values(), ids=ROWS.keys())

@@ -6,7 +6,7 @@ import tensorflow as tf
 from sentiment.model.batching import pad
 from sentiment.model.classifier import SentimentClassifier, encode_words
 from sentiment.prediction import explain as module
-from sentiment.prediction.explain import TOLERANCE, Explainer, deletion_curve, explain
+from sentiment.prediction.explain import TOLERANCE, Explainer
 from sentiment.text.words import split_words
 from shared.system.cli import UserError
 from shared.text.vocabulary import Vocabulary
@@ -18,25 +18,12 @@ VOCABULARY = Vocabulary((*Vocabulary.SPECIALS, *FILLERS, "good", "bad", "great",
 class Toy:
     """As much of a classifier as an explainer asks for; `read` makes logits of embedded words."""
 
-    window, vocabulary, normalization = 4, VOCABULARY, keras.layers.Identity()
+    vocabulary = VOCABULARY
 
-    def __init__(self, read, labels=("negative", "positive"), temperature=1.0, dropout=0.5):
-        self.read, self.labels, self.temperature, self.dropout = read, labels, temperature, dropout
+    def __init__(self, read, labels=("negative", "positive"), temperature=1.0):
+        self.read, self.labels, self.temperature = read, labels, temperature
         self.table = np.random.default_rng(3).normal(size=(len(VOCABULARY), 3)).astype(np.float32)
         self.table[[Vocabulary.START, Vocabulary.END]] = 0.0
-
-    def get_config(self):
-        return {"read": self.read, "labels": self.labels, "temperature": self.temperature, "dropout": 0.5}
-
-    @classmethod
-    def from_config(cls, config):
-        return cls(**config)
-
-    def get_weights(self):
-        return [self.table]
-
-    def set_weights(self, weights):
-        (self.table,) = weights
 
     def encode(self, text):
         return encode_words(VOCABULARY, split_words(text))
@@ -44,12 +31,13 @@ class Toy:
     def embed(self, tokens):
         return tf.gather(self.table, tokens)
 
-    def classify(self, embedded, mask=None, training=False):
-        assert not (training and (self.dropout or self.window)), "nothing may be dropped or cut off"
+    def classify(self, embedded, mask=None, training=False, whole_gradient=False):
+        assert not training, "nothing may be dropped"
+        assert whole_gradient, "the gradient may not end at a window"
         return self.read(embedded)
 
     def logits(self, sequences):
-        return np.concatenate([self.classify(self.embed(ids[None])).numpy() for ids in sequences])
+        return np.concatenate([self.read(self.embed(ids[None])).numpy() for ids in sequences])
 
 
 DIRECTIONS = np.array([[0.5, -1.0], [2.0, 0.25], [-0.75, 1.5]], np.float32)
@@ -89,7 +77,7 @@ TEXT = "A good story, and the film was about it. Some bad people!"
 @pytest.mark.parametrize("label", ["negative", "positive"])
 def test_a_linear_model_gives_each_word_what_it_adds(label, temperature):
     model = Toy(linear, temperature=temperature)
-    explanation = explain(model, TEXT, label, steps=1)
+    explanation = Explainer(model).explain(TEXT, label, steps=1)
     margin = DIRECTIONS[:, 1] - DIRECTIONS[:, 0]
     expected = model.table[model.encode(TEXT)[1:-1]] @ margin / temperature
     np.testing.assert_allclose(explanation.weights, expected * (1 if label == "positive" else -1), rtol=1e-4)
@@ -100,7 +88,7 @@ def test_a_linear_model_gives_each_word_what_it_adds(label, temperature):
 def test_a_square_gives_each_word_its_share_of_it():
     # F = (sum of s_i)^2 from zero: the integral of 2 a s over a is s, so w_i = s_i s.
     model = Toy(square)
-    explanation = explain(model, TEXT, "positive", steps=2)
+    explanation = Explainer(model).explain(TEXT, "positive", steps=2)
     along = model.table[model.encode(TEXT)[1:-1]] @ DIRECTIONS[:, 0]
     np.testing.assert_allclose(explanation.weights, along * along.sum(), rtol=1e-4)
     assert explanation.score == pytest.approx(along.sum() ** 2, rel=1e-5)
@@ -111,7 +99,7 @@ def test_a_word_that_the_model_does_not_hear_has_no_weight():
     def deaf(embedded):  # hears the first word only
         return embedded[:, 1] @ DIRECTIONS
 
-    weights = explain(Toy(deaf), TEXT).weights
+    weights = Explainer(Toy(deaf)).explain(TEXT).weights
     assert weights[0] != 0.0
     assert not weights[1:].any()
 
@@ -124,7 +112,7 @@ def test_weights_are_those_of_numeric_gradients(pooling, depth):
     # Dropout and windows shorter than the text may change nothing.
     rates = dict.fromkeys(("dropout", "word_dropout", "input_dropout", "output_dropout"), 0.5)
     model = small(pooling=pooling, depth=depth, window=4, recurrent_weight_dropout=0.5, **rates)
-    found = explain(model, TEXT, "positive", steps=7)
+    found = Explainer(model).explain(TEXT, "positive", steps=7)
     embedded = model.embed(model.encode(TEXT)[None])[0].numpy()
     start = np.zeros_like(embedded)
     start[[0, -1]] = embedded[[0, -1]]
@@ -143,7 +131,7 @@ def test_weights_are_those_of_numeric_gradients(pooling, depth):
 @pytest.mark.parametrize("settings", [{"cell": "gru"}, {"cell": "simple", "bidirectional": False}])
 def test_weights_add_up_and_scores_are_those_of_the_probabilities(settings):
     model = small(window=5, **settings)
-    explanation = explain(model, TEXT)
+    explanation = Explainer(model).explain(TEXT)
     probabilities = dict(zip(model.labels, model.probabilities([TEXT])[0].astype(float), strict=True))
     assert explanation.label == max(probabilities, key=probabilities.get)
     assert explanation.probability == pytest.approx(probabilities[explanation.label], abs=1e-5)
@@ -189,20 +177,20 @@ def test_more_points_are_taken_until_little_is_missing(monkeypatch):
         return tf.stack([tf.zeros_like(along), along], axis=1)
 
     model = Toy(steep)
-    few = explain(model, "good", "positive", steps=3)
+    few = Explainer(model).explain("good", "positive", steps=3)
     assert few.steps == 3
     assert few.error > TOLERANCE
-    enough = explain(model, "good", "positive")
-    assert enough.steps > module.STEPS[1] == explain(Toy(linear), TEXT).steps
+    enough = Explainer(model).explain("good", "positive")
+    assert enough.steps > module.STEPS[1] == Explainer(Toy(linear)).explain(TEXT).steps
     assert enough.error <= TOLERANCE
     monkeypatch.setattr(module, "STEPS", (2, 3))
-    assert explain(model, "good", "positive").steps == 3  # and then it ends
+    assert Explainer(model).explain("good", "positive").steps == 3  # and then it ends
 
 
 def test_the_model_stays_as_it_was():
     model = small(window=4, dropout=0.5)
     before = [variable.numpy().copy() for variable in model.variables]
-    explain(model, TEXT)
+    Explainer(model).explain(TEXT)
     assert model.window == 4
     for old, variable in zip(before, model.variables, strict=True):
         np.testing.assert_array_equal(old, variable.numpy())
@@ -221,7 +209,7 @@ def test_a_text_without_words_has_no_weights(text, explainer):
 
 
 def test_strongest_words_come_first():
-    explanation = explain(Toy(linear), TEXT)
+    explanation = Explainer(Toy(linear)).explain(TEXT)
     sizes = np.abs(explanation.weights)[explanation.strongest]
     assert list(sizes) == sorted(np.abs(explanation.weights), reverse=True)
 
@@ -242,14 +230,14 @@ def test_an_exported_model_cannot_be_explained():
 
 def test_a_text_of_too_many_words_is_refused(monkeypatch):
     monkeypatch.setattr(module, "LONGEST", 3)
-    assert len(explain(Toy(linear), "a good film").words) == 3
+    assert len(Explainer(Toy(linear)).explain("a good film").words) == 3
     with pytest.raises(UserError, match=r"4 words, too many .* at most 3"):
-        explain(Toy(linear), "a good film!")
+        Explainer(Toy(linear)).explain("a good film!")
 
 
 def test_a_label_that_the_model_does_not_have_is_refused():
     with pytest.raises(ValueError, match=r"no label .fine.\. Expected one of negative, positive"):
-        explain(Toy(linear), "good", label="fine")
+        Explainer(Toy(linear)).explain("good", label="fine")
 
 
 # -- deleting words --------------------------------------------------------------------------------------
@@ -311,13 +299,13 @@ def test_probabilities_are_those_of_the_text_without_the_words_that_speak_for_it
 def test_words_are_drawn_by_the_seed(trained):
     explanation = trained.explain(CLEAR)
     assert trained.deletion_curve(explanation) == trained.deletion_curve(explanation)
-    other = deletion_curve(trained.model, explanation, seed=2)
+    other = Explainer(trained.model).deletion_curve(explanation, seed=2)
     assert other.at_random != trained.deletion_curve(explanation).at_random
 
 
 def test_a_text_whose_words_all_speak_against_its_label_loses_none():
     model = Toy(linear)
-    positive = explain(model, TEXT, "positive", steps=1)
+    positive = Explainer(model).explain(TEXT, "positive", steps=1)
     words = [word for word, weight in zip(positive.words, positive.weights, strict=True) if weight < 0]
-    against = explain(model, " ".join(words), "positive", steps=1)
-    assert deletion_curve(model, against).counts == (0,)
+    against = Explainer(model).explain(" ".join(words), "positive", steps=1)
+    assert Explainer(model).deletion_curve(against).counts == (0,)

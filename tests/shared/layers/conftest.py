@@ -9,10 +9,10 @@ import pytest
 @pytest.fixture
 def two_cores(monkeypatch):
     """Every machine that runs these tests has two cores to share out, and no GPU."""
-    from shared.layers import fused
+    from shared.layers import placement
 
-    monkeypatch.setattr(fused, "cores", lambda: 2)
-    monkeypatch.setattr(fused, "gpu_is_visible", lambda: False)
+    monkeypatch.setattr(placement, "cores", lambda: 2)
+    monkeypatch.setattr(placement, "gpu_is_visible", lambda: False)
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from shared.layers import GRU, LSTM, RecurrentStack, SimpleRNN, fused
+from shared.layers import GRU, LSTM, RecurrentStack, SimpleRNN, fused, placement
 
 pytestmark = pytest.mark.usefixtures("two_cores")
 
@@ -31,7 +31,7 @@ class Case(NamedTuple):
     batch: int = BATCH
     mask: str | None = None
     start: bool = False
-    windows: bool = False
+    chunks: bool = False
     settings: dict = {}  # noqa: RUF012 - never changed
 
 
@@ -43,10 +43,10 @@ CASES = {
     "not cut": Case(batch=WHOLE),
     "halves": Case(batch=HALVES, start=True),
     "halves, holes": Case(batch=HALVES, mask="holes", start=True),
-    "windows": Case(start=True, windows=True),
-    "windows, holes": Case(mask="holes", windows=True),
-    "windows, halves, backwards": Case(
-        HALVES, mask="padded", start=True, windows=True, settings={"go_backwards": True}
+    "chunks": Case(start=True, chunks=True),
+    "chunks, holes": Case(mask="holes", chunks=True),
+    "chunks, halves, backwards": Case(
+        HALVES, mask="padded", start=True, chunks=True, settings={"go_backwards": True}
     ),
     "backwards": Case(mask="padded", settings={"go_backwards": True}),
     "backwards, whole": Case(start=True, settings={"go_backwards": True}),
@@ -135,7 +135,7 @@ def compiled_functions(function, *arguments):
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
 @graph_and_eager
 def test_equals_keras_with_the_same_weights(kind, case, mode, monkeypatch):
-    monkeypatch.setattr(fused, "SMALLEST_WINDOW", 1 if case.windows else fused.SMALLEST_WINDOW)
+    monkeypatch.setattr(placement, "SMALLEST_CHUNK", 1 if case.chunks else placement.SMALLEST_CHUNK)
     layer, twin = make_both(kind, **case.settings)
     states = some_states(layer, case.batch) if case.start else None
     arguments = some_inputs(case.batch), states, some_mask(case.mask, case.batch)
@@ -289,6 +289,49 @@ def test_without_training_the_numbers_are_the_same_and_the_operations_stock(kind
     assert not compiled_functions(resting, *arguments)
 
 
+@pytest.mark.parametrize("make", [lambda: LSTM(UNITS), lambda: RecurrentStack(UNITS, depth=2)])
+@pytest.mark.parametrize("time", [TIME, 41], ids=["in turn", "staggered"])
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize("keeps", [False, True])
+def test_what_is_kept_for_a_gradient_need_not_follow_training(make, time, training, keeps):
+    layer = make()
+
+    def run(inputs):
+        return layer(inputs, training=training, keep_for_gradient=keeps)
+
+    inputs = some_inputs(time=time)
+    assert bool(compiled_functions(tf.function(run, autograph=False), inputs)) == keeps
+    close(tf.function(run, autograph=False)(inputs), layer(inputs), tolerance=1e-6)
+
+
+def test_a_gradient_is_kept_without_dropping_anything():
+    layer, dry = LSTM(UNITS, dropout=0.5, recurrent_weight_dropout=0.5, seed=11), LSTM(UNITS)
+    for one in (layer, dry):
+        one.build((None, None, FEATURES))
+    dry.set_weights(layer.get_weights())
+    arguments = some_inputs(), some_states(layer), some_mask("holes")
+    close(
+        with_gradients(call_ours(layer, keep_for_gradient=True), layer.trainable_variables, *arguments),
+        with_gradients(call_ours(dry, training=True), dry.trainable_variables, *arguments),
+        tolerance=1e-6,
+    )
+
+
+@pytest.mark.parametrize(
+    ("beside", "cores", "loops"), [(0, 2, 2), (1, 2, 1), (1, 4, 2), (2, 5, 1), (2, 6, 2)]
+)
+def test_no_batch_is_cut_where_what_runs_beside_needs_the_cores(
+    monkeypatch, count_loops, beside, cores, loops
+):
+    monkeypatch.setattr(placement, "cores", lambda: cores)
+    layer, _ = make_both("simple")
+
+    def run(inputs):
+        return layer(inputs, training=True, beside=beside)[0]
+
+    assert count_loops(run, HALVES, TIME, FEATURES) == loops
+
+
 @every_kind
 def test_without_training_a_gradient_can_be_had_all_the_same(kind):
     layer, _ = make_both(kind)
@@ -313,7 +356,7 @@ def test_without_training_a_gradient_can_be_had_all_the_same(kind):
     ],
 )
 def test_large_batches_are_cut_in_two_loops(monkeypatch, count_loops, batch, training, cores, loops):
-    monkeypatch.setattr(fused, "cores", lambda: cores)
+    monkeypatch.setattr(placement, "cores", lambda: cores)
     layer, _ = make_both("simple")
     found = count_loops(lambda inputs: layer(inputs, training=training)[0], batch, TIME, FEATURES)
     assert found == loops
@@ -325,7 +368,7 @@ def test_large_batches_are_cut_in_two_loops(monkeypatch, count_loops, batch, tra
 def test_no_batch_is_cut_where_both_directions_keep_the_cores_busy(
     monkeypatch, count_loops, bidirectional, cores, loops
 ):
-    monkeypatch.setattr(fused, "cores", lambda: cores)
+    monkeypatch.setattr(placement, "cores", lambda: cores)
     stack = RecurrentStack(UNITS, bidirectional=bidirectional)
     stack.build((None, None, FEATURES))
     found = count_loops(lambda inputs: stack(inputs, training=True)[0], HALVES, TIME, FEATURES)
@@ -335,9 +378,9 @@ def test_no_batch_is_cut_where_both_directions_keep_the_cores_busy(
 @pytest.mark.parametrize(
     ("batch", "time", "loops"), [(3, 9, 2), (2, 12, 2), (1, 23, 1), (24, 1, 1), (None, 24, 1), (24, None, 1)]
 )
-def test_long_sequences_are_read_in_two_windows(monkeypatch, count_loops, batch, time, loops):
-    monkeypatch.setattr(fused, "cores", lambda: 1)
-    monkeypatch.setattr(fused, "SMALLEST_WINDOW", 12)
+def test_long_sequences_are_read_in_two_chunks(monkeypatch, count_loops, batch, time, loops):
+    monkeypatch.setattr(placement, "cores", lambda: 1)
+    monkeypatch.setattr(placement, "SMALLEST_CHUNK", 12)
     layer, _ = make_both("simple")
     assert count_loops(lambda inputs: layer(inputs, training=True)[0], batch, time, FEATURES) == loops
 
@@ -371,7 +414,7 @@ FALLBACKS = {
 )
 def test_what_the_fused_loop_does_not_know_is_done_by_keras(monkeypatch, kind, name):
     settings, mask = FALLBACKS[name]
-    monkeypatch.setattr(fused, "gpu_is_visible", lambda: name == "gpu")
+    monkeypatch.setattr(placement, "gpu_is_visible", lambda: name == "gpu")
     monkeypatch.setattr(fused, "run_sequence", forbidden)
     layer, twin = make_both(kind, **settings)
     arguments = some_inputs(), some_states(layer), some_mask(mask)

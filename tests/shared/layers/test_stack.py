@@ -5,8 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-import shared.layers.stack as stack_module
-from shared.layers import GRU, LSTM, RecurrentStack, SimpleRNN, fused
+from shared.layers import GRU, LSTM, RecurrentStack, SimpleRNN, placement
 
 pytestmark = pytest.mark.usefixtures("two_cores")
 
@@ -21,7 +20,7 @@ both_directions = pytest.mark.parametrize("bidirectional", [False, True], ids=["
 @pytest.fixture(params=["in turn", "staggered"])
 def order(request, monkeypatch):
     """Layers that read the whole sequence in turn, and layers that read parts of it at the same time."""
-    monkeypatch.setattr(stack_module, "SMALLEST_PART", 1 if request.param == "staggered" else 1000)
+    monkeypatch.setattr(placement, "SMALLEST_PART", 1 if request.param == "staggered" else 1000)
 
 
 def make(cell="lstm", depth=DEPTH, **kwargs):
@@ -130,6 +129,47 @@ def test_states_are_a_list_over_layers(bidirectional):
     keras.tree.assert_same_structure(states, stack.get_initial_state(BATCH))
 
 
+@every_cell
+@pytest.mark.parametrize("direction", [0, 1], ids=["forward", "backward"])
+@pytest.mark.parametrize("start", [False, True], ids=["zeros", "given"])
+def test_one_direction_reads_what_it_is_given_in_its_order(cell, direction, start):
+    stack = make(cell, depth=1, bidirectional=True)
+    layer = (stack.forward_layers, stack.backward_layers)[direction][0]
+    plain = make(cell, depth=1)
+    plain.set_weights(layer.get_weights())
+    states = some_states(plain) if start else None
+    close(stack.read_one_way(some_inputs(), direction, states), plain(some_inputs(), initial_state=states))
+    own = stack.get_initial_state(BATCH, direction)
+    keras.tree.assert_same_structure(own, plain.get_initial_state(BATCH))
+    # The other direction has no part in it.
+    other = (stack.backward_layers, stack.forward_layers)[direction][0]
+    other.set_weights([weight + 1 for weight in other.get_weights()])
+    close(stack.read_one_way(some_inputs(), direction, states), plain(some_inputs(), initial_state=states))
+
+
+def test_a_stack_of_one_direction_reads_one_way_as_it_reads():
+    stack = make(depth=3)
+    states = some_states(stack)
+    found = stack.read_one_way(some_inputs(), 0, states)
+    close(found, stack(some_inputs(), initial_state=states), tolerance=0)
+    keras.tree.assert_same_structure(stack.get_initial_state(BATCH, 0), stack.get_initial_state(BATCH))
+
+
+def test_one_direction_of_several_layers_cannot_read_alone():
+    with pytest.raises(ValueError, match=r"stack of 2 layers can read alone.*Expected depth=1 or bidir"):
+        make(bidirectional=True).read_one_way(some_inputs())
+
+
+@pytest.mark.parametrize(("settings", "directions"), [({}, 1), ({"bidirectional": True}, 2)])
+def test_variables_of_the_layers_are_all_there_are(settings, directions):
+    stack = make("lstm", depth=3, **settings)
+    variables = [stack.layer_variables(index) for index in range(3)]
+    assert [len(layer) for layer in variables] == [3 * directions] * 3
+    assert all(f"ward_{index}" in one.path for index, layer in enumerate(variables) for one in layer)
+    flat = {id(one) for layer in variables for one in layer}
+    assert flat == {id(one) for one in stack.trainable_variables}
+
+
 def test_the_backward_half_sees_no_padding():
     """Reading a padded row from its end gives what reading the row without its padding gives."""
     stack = make("gru", bidirectional=True)
@@ -175,7 +215,7 @@ def test_dropout_is_off_outside_of_training():
 def test_dropout_is_the_same_in_both_orders(monkeypatch):
     found = []
     for smallest in (1, 1000):
-        monkeypatch.setattr(stack_module, "SMALLEST_PART", smallest)
+        monkeypatch.setattr(placement, "SMALLEST_PART", smallest)
         stack = make(depth=3, dropout=0.4, seed=7)
         found.append(with_gradients(stack, stack.trainable_variables, some_inputs(), training=True))
     close(*found)
@@ -205,9 +245,9 @@ def test_layers_are_staggered_where_that_is_faster(count_loops, time, settings, 
 
 @pytest.mark.parametrize(("cores", "gpu"), [(1, False), (2, True)])
 def test_layers_are_not_staggered_without_a_second_core_or_with_a_gpu(monkeypatch, count_loops, cores, gpu):
-    monkeypatch.setattr(fused, "cores", lambda: cores)
-    monkeypatch.setattr(fused, "gpu_is_visible", lambda: gpu)
-    monkeypatch.setattr(stack_module, "SMALLEST_PART", 1)
+    monkeypatch.setattr(placement, "cores", lambda: cores)
+    monkeypatch.setattr(placement, "gpu_is_visible", lambda: gpu)
+    monkeypatch.setattr(placement, "SMALLEST_PART", 1)
     stack = make("simple")
     assert count_loops(lambda inputs: stack(inputs)[0], BATCH, TIME, FEATURES) == DEPTH
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from shared.layers import GRU, LSTM, RecurrentStack, SimpleRNN, fused
+from shared.layers import GRU, LSTM, RecurrentStack, SimpleRNN, placement
 
 BATCH, TIME, FEATURES, UNITS, RATE = 3, 5, 7, 4, 0.25
 LAYERS = {
@@ -72,7 +72,7 @@ def powers(layer, training=True):
 
 @every_loop
 def test_one_mask_for_all_steps_of_a_call_and_another_for_the_next(monkeypatch, loop):
-    monkeypatch.setattr(fused, "gpu_is_visible", lambda: loop == "gpu")
+    monkeypatch.setattr(placement, "gpu_is_visible", lambda: loop == "gpu")
     layer = make("simple", activation="linear", use_bias=False, **LOOPS[loop])
     assert layer.is_fused() == (loop == "fused")
     kernel, masks = layer.get_weights()[1], []
@@ -97,7 +97,7 @@ def test_the_rate_is_the_share_of_weights_that_are_dropped():
 @every_loop
 @every_kind
 def test_a_call_is_that_of_keras_with_the_dropped_kernel(monkeypatch, drawn, kind, loop):
-    monkeypatch.setattr(fused, "gpu_is_visible", lambda: loop == "gpu")
+    monkeypatch.setattr(placement, "gpu_is_visible", lambda: loop == "gpu")
     layer = make(kind, **LOOPS[loop])
     assert layer.is_fused(some_mask()) == (loop == "fused")
 
@@ -129,7 +129,7 @@ def test_a_call_is_that_of_keras_with_the_dropped_kernel(monkeypatch, drawn, kin
 @every_loop
 @every_kind
 def test_nothing_is_dropped_outside_of_training(monkeypatch, kind, loop):
-    monkeypatch.setattr(fused, "gpu_is_visible", lambda: loop == "gpu")
+    monkeypatch.setattr(placement, "gpu_is_visible", lambda: loop == "gpu")
     layer, plain = make(kind, **LOOPS[loop]), make(kind, rate=0.0, **LOOPS[loop])
     close(layer(some_inputs()), plain(some_inputs()), tolerance=0)
     close(layer(some_inputs(), training=False), plain(some_inputs(), training=False), tolerance=0)

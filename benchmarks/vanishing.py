@@ -29,7 +29,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     print(describe_machine())
     import_tensorflow_quietly()
-    from charlm.data.splits import encode_split, load_text
+    from charlm.data.ids import encode_split
+    from charlm.data.load import load_text
     from charlm.model.char_lm import CharLM
 
     data = load_text(arguments.data)

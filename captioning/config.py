@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from shared.runs.config import RunConfig, option
 
+# What `captioning.data` reads.
+SOURCES = "a Flickr8k folder, a .json, .jsonl or .csv file of captions, tfds:NAME, or shapes"
 DECODER_NAMES = ("late_attention", "soft_attention", "show_and_tell")
 CELL_NAMES = ("lstm", "gru", "simple")
 
@@ -12,7 +14,7 @@ CELL_NAMES = ("lstm", "gru", "simple")
 class CaptioningConfig(RunConfig):
     """Settings of one training run; every field is an option of `python -m captioning.train`."""
 
-    data: str = option("shapes", "a Flickr8k folder, a .json, .jsonl or .csv file, tfds:NAME, or shapes")
+    data: str = option("shapes", SOURCES)
     encoder: str = option(
         "efficientnet_lite2", "efficientnet_lite0|1|2, a keras.applications name, or small_cnn"
     )

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from captioning.config import SOURCES
 from captioning.evaluation.official import choose_tools, find_tool, official_metrics
 from captioning.predict import add_model_arguments, caption_images, load_captioner, progress, search_options
 from captioning.prediction.results import Result, scored
@@ -28,11 +29,7 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
         epilog="Exit status: 0; 1 if some images could not be read; 2 if nothing could be done.",
     )
     add_model_arguments(parser)
-    parser.add_argument(
-        "--data",
-        required=True,
-        help="a Flickr8k folder, a .json, .jsonl or .csv file of captions, tfds:NAME, or shapes",
-    )
+    parser.add_argument("--data", required=True, help=SOURCES)
     parser.add_argument(
         "--images",
         type=Path,
@@ -103,7 +100,7 @@ def _prepare_output(out: Path, data: Path) -> None:
 
 def load_data(source: str, images: Path | None):
     """The `captioning.data.examples.CaptionData` of a source."""
-    from captioning.data.examples import load_examples
+    from captioning.data.load import load_examples
 
     return load_examples(source, images=images)
 

@@ -5,7 +5,6 @@ Keras and TensorFlow are imported after the command line is understood, so that 
 
 import argparse
 import contextlib
-import importlib.util
 import os
 import sys
 from collections import deque
@@ -21,6 +20,7 @@ from tqdm import tqdm
 
 from captioning.data.images import find_images, load_image
 from captioning.prediction.results import FORMATS, Result, write_results
+from shared.data.packages import package_file
 from shared.system.cli import UserError, run_script
 from shared.system.options import finite_number, whole_number
 from shared.system.output import check_output
@@ -226,14 +226,11 @@ def sample_images() -> list[Path]:
     Raises:
         UserError: scikit-image is not installed, or does not carry them.
     """
-    package = importlib.util.find_spec("skimage")
-    folders = list(package.submodule_search_locations or ()) if package else []
-    paths = [Path(folder) / "data" / name for folder in folders for name in SAMPLES]
-    paths = [path for path in paths if path.is_file()]
+    paths = [path for name in SAMPLES if (path := package_file("skimage", "data", name))]
     if not paths:
         raise UserError(
             "There are no sample photographs: they come with scikit-image. "
-            "Name images of your own, or install them by `pip install 'unrolled[samples]'`."
+            "Name images of your own, or install them by `pip install '.[samples]'`."
         )
     here = Path.cwd()
     return [path.relative_to(here) if path.is_relative_to(here) else path for path in paths]

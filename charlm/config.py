@@ -5,6 +5,8 @@ from pathlib import Path
 
 from shared.runs.config import RunConfig, option
 
+# What `charlm.data` reads.
+SOURCES = "text files, folders, - for standard input, tfds:NAME, shakespeare, or hello"
 CELL_NAMES = ("lstm", "gru", "simple")
 OPTIMIZERS = ("muon", "adamw")
 RATES = {"muon": 0.01, "adamw": 0.004}
@@ -15,9 +17,7 @@ PRECISIONS = ("auto", "float32", "mixed_bfloat16")
 class CharLMConfig(RunConfig):
     """Settings of one training run; every field is an option of `python -m charlm.train`."""
 
-    data: tuple[str, ...] = option(
-        ("shakespeare",), "text files, a folder, - for standard input, tfds:NAME, shakespeare, or hello"
-    )
+    data: tuple[str, ...] = option(("shakespeare",), SOURCES)
     pattern: str = option("*.txt", "which files of a folder")
     validation_fraction: float = option(0.1, "share of the text, at its end, that is validated on")
     test_fraction: float = option(0.0, "share of the text, at its very end, that is left for a test")

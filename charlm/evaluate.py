@@ -10,8 +10,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from charlm.config import CharLMConfig
-from charlm.data.splits import TextData, encode_split, load_text
+from charlm.config import SOURCES, CharLMConfig
+from charlm.data.ids import encode_split
+from charlm.data.load import load_text
+from charlm.data.text_data import TextData
 from charlm.evaluation.measures import Row, figures, measure, table
 from shared.runs.folder import RunFolder
 from shared.runs.presets import find_model
@@ -65,8 +67,7 @@ def _add_data_arguments(parser):
         "--data",
         nargs="+",
         metavar="SOURCE",
-        help="text files, a folder, - for standard input, tfds:NAME, shakespeare, or hello (default, for "
-        "this and the next three: what the model was trained with)",
+        help=f"{SOURCES} (default, for this and the next three: what the model was trained with)",
     )
     parser.add_argument("--pattern", help="which files of a folder")
     for name, place in (("validation", "after the training part"), ("test", "at its very end")):

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from shared.runs.config import RunConfig, option
 
+# What `sentiment.data` reads.
+SOURCES = "imdb, tfds:NAME, .csv, .tsv or .jsonl files, or a folder of classes"
 LANGUAGE_FOLDER = "language_model"  # of a run that trains one for itself
 CELL_NAMES = ("lstm", "gru", "simple")
 POOLINGS = ("concat", "last", "mean", "max", "attention")
@@ -14,9 +16,7 @@ PRECISIONS = ("auto", "float32", "mixed_bfloat16")
 class SentimentConfig(RunConfig):
     """Settings of one training run; every field is an option of `python -m sentiment.train`."""
 
-    data: tuple[str, ...] = option(
-        ("imdb",), "imdb, tfds:NAME, CSV, TSV or JSON Lines files, or a folder of classes"
-    )
+    data: tuple[str, ...] = option(("imdb",), SOURCES)
     text_column: str = option("text", "column or field of the text")
     label_column: str = option("label", "column or field of the label")
     split_column: str = option("split", "column or field of the split, if there is one")

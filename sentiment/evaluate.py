@@ -11,8 +11,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from sentiment.config import SentimentConfig
-from sentiment.data.reviews import Review, ReviewData, load_reviews, print_problems
+from sentiment.config import SOURCES, SentimentConfig
+from sentiment.data.load import load_reviews
+from sentiment.data.reviews import Review, ReviewData, print_problems
 from sentiment.evaluation.comparison import (
     MOST_LABELS,
     Row,
@@ -71,8 +72,7 @@ def _add_data_arguments(parser):
         "--data",
         nargs="+",
         metavar="SOURCE",
-        help="imdb, tfds:NAME, CSV, TSV or JSON Lines files, or a folder of classes (default, for this and "
-        "the next five: what the model was trained with)",
+        help=f"{SOURCES} (default, for this and the next five: what the model was trained with)",
     )
     for name in ("text", "label", "split"):
         parser.add_argument(f"--{name}-column", metavar="NAME", help=f"column or field of the {name}")

@@ -1,8 +1,10 @@
-"""Pictures and their captions: sources, read into examples.
+"""Images and their captions: sources are read into lists of examples.
 
-`examples` has the types and `load_examples`; `files` reads caption files and `listing` finds their pictures;
-`records` reads tensorflow-datasets and rendered `shapes`; `images` decodes one picture; `report` says what a
-source holds (`python -m captioning.data`).
+`examples` has the types (`Example`, `CaptionData`): read it first, then `load`, with `load_examples` and the
+table of sources. `flickr8k`, `json_files` and `tables` read caption files into a `listing`, which locates the
+images. `tfds` reads tensorflow-datasets and the rendered `shapes`. `images` decodes an image; `report` says
+what a source holds (`python -m captioning.data`).
 """
 
-from captioning.data.examples import load_examples as load_examples
+from captioning.config import SOURCES as SOURCES
+from captioning.data.load import load_examples as load_examples

@@ -1,7 +1,53 @@
-"""Reports what a source of data holds: python -m captioning.data SOURCE."""
+"""Reports what a source of captions holds: python -m captioning.data SOURCE."""
 
-from captioning.data.report import main
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from captioning.config import SOURCES
+from captioning.data.load import load_examples
+from captioning.data.report import describe, examine
+from shared.data.report import print_report
 from shared.system.cli import run_script
+from shared.system.options import whole_number
+from shared.system.output import check_output
+
+
+def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m captioning.data",
+        description="Report what a source of captions holds.",
+        epilog="Exit status: 0; 1 if rows or images are bad; 2 if the source cannot be used.",
+    )
+    parser.add_argument("source", help=SOURCES)
+    parser.add_argument("--images", type=Path, help="folder of the images, if not next to the captions")
+    parser.add_argument(
+        "--check-images",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="decode every image, and look for equal files in different splits (default: on)",
+    )
+    parser.add_argument(
+        "--min-count",
+        type=whole_number,
+        default=4,
+        metavar="N",
+        help="words seen less often in train count as unknown (default: 4)",
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the whole report there too")
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Prints the report. Exit status 1 if rows were left out or images cannot be read."""
+    arguments = parse_arguments(argv)
+    if arguments.json:
+        check_output(arguments.json, [Path(arguments.source)])
+    data = load_examples(arguments.source, images=arguments.images)
+    findings = examine(data, check_images=arguments.check_images, min_count=arguments.min_count)
+    print_report(describe(findings), findings, arguments.json)
+    return 1 if findings["problems"] or findings["corrupt"] else 0
+
 
 if __name__ == "__main__":
     raise SystemExit(run_script(main))

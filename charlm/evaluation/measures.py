@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from charlm.data.splits import TextData, encode_split
+from charlm.data.ids import encode_split
+from charlm.data.text_data import TextData
 from charlm.evaluation.ngram import NGramModel, best_order
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def measure(
 
     Example:
 
-    >>> from charlm.data.splits import load_text
+    >>> from charlm.data import load_text
     >>> from charlm.model.char_lm import CharLM
     >>> model, data = CharLM("helo", units=5, depth=1, embedding_size=3), load_text("hello")
     >>> rows, reasons = measure(model, model.vocabulary.encode("hello"), data, "validation")

@@ -4,7 +4,8 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
-from charlm.data.documents import Document, read_path, read_stdin
+from charlm.data.documents import Document
+from charlm.data.files import read_path, read_stdin
 from shared.system.cli import UserError
 
 STDIN = "-"

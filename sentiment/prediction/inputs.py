@@ -1,32 +1,28 @@
-"""The texts to classify, one after the other: from the command line, a file or standard input.
+"""The texts to classify, one by one: from the command line, a file or standard input.
 
-    NAME.jsonl          a JSON object a line; the text in one of its fields
-    NAME.csv, NAME.tsv  a table whose first line names the columns, as `sentiment.data.tables` reads it
-    any other name, -   a text a line
+    NAME.jsonl          a JSON object on each line, with the text in one of its fields
+    NAME.csv, NAME.tsv  a table whose first line names the columns, as `shared.data.tables` reads it
+    any other name, -   a text on each line
 
-A name may end in `.gz`. Lines of nothing but white space are passed over, but counted. What cannot be used
-becomes an `Item` with an error, and the others follow.
+A name may end in `.gz`. Blank lines are skipped, but counted. What cannot be used becomes an `Item` with an
+error, and reading continues.
 """
 
 import codecs
 import contextlib
 import gzip
-import re
 import sys
-import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
-from sentiment.data.folders import Columns
-from sentiment.data.tables import TABLES, kind_of, table_rows
+from shared.data.source import Problem, reading
+from shared.data.tables import NOT_UTF8, TABLES, Columns, Row, kind_of, read_table
 from shared.system.cli import UserError
 
 STDIN = "-"
 
-# What Python puts in place of a byte that is not UTF-8.
-_BAD_BYTE = re.compile("[\udc80-\udcff]")
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
@@ -34,10 +30,10 @@ class Item(NamedTuple):
     """One text to classify, or why there is none.
 
     Attributes:
-        place: where it stands, for messages: `reviews.csv:17`.
-        line: the line it begins in, counted from 1; of texts on the command line, which of them it is.
+        place: file and line, for messages: `reviews.csv:17`.
+        line: the line where it begins, counted from 1; for the command line, the number of the text.
         text: the text, or None.
-        fields: what else the input says of it, by name.
+        fields: the other fields of its row, by name.
         error: why there is no text, or None.
     """
 
@@ -61,14 +57,14 @@ def from_arguments(texts: Iterable[str]) -> Iterator[Item]:
 
 @contextlib.contextmanager
 def open_texts(name: str, column: str = "text") -> Iterator[Iterator[Item]]:
-    """Opens a file of texts; each is read when it is wanted.
+    """Opens a file of texts; each is read on demand.
 
     Args:
         name: the file, or `-` for standard input.
-        column: column or field of the text; of no account where a line is a text.
+        column: column or field of the text; ignored if each line is a text.
 
     Raises:
-        UserError: there is no such file, it cannot be read, is not UTF-8 at all, or has no such column.
+        UserError: there is no such file, it cannot be read, is not UTF-8, or has no such column.
 
     Example:
 
@@ -81,7 +77,7 @@ def open_texts(name: str, column: str = "text") -> Iterator[Iterator[Item]]:
     """
     items = _line_items(name) if name == STDIN else _file_items(name, column)
     with contextlib.closing(items):
-        first = list(islice(items, 1))  # what is wrong with the whole file is said before any work
+        first = list(islice(items, 1))  # errors about the whole file come before any work
         yield chain(first, items)
 
 
@@ -95,7 +91,7 @@ def _file_items(name: str, column: str) -> Iterator[Item]:
 
 
 def _line_items(name: str) -> Iterator[Item]:
-    """A text a line."""
+    """A text on each line."""
     shown = "standard input" if name == STDIN else name
     with _opened(name) as stream:
         for number, line in enumerate(_lines(stream, shown), 1):
@@ -107,10 +103,8 @@ def _opened(name: str) -> contextlib.AbstractContextManager[BinaryIO]:
     if name == STDIN:
         return contextlib.nullcontext(sys.stdin.buffer)
     opener = gzip.open if name.lower().endswith(".gz") else open
-    try:
+    with reading(name):
         return opener(name, "rb")
-    except OSError as error:
-        raise _unreadable(name, error) from error
 
 
 def _lines(stream: BinaryIO, name: str) -> Iterator[str]:
@@ -128,48 +122,33 @@ def _lines(stream: BinaryIO, name: str) -> Iterator[str]:
 
 
 def _decoded(stream: BinaryIO, name: str) -> Iterator[str]:
-    try:
+    with reading(name):
         for line in stream:
             yield line.decode("utf-8", "surrogateescape")
-    except (OSError, EOFError, zlib.error) as error:
-        raise _unreadable(name, error) from error
-
-
-def _unreadable(name: str, error: Exception) -> UserError:
-    reason = getattr(error, "strerror", None) or str(error).rstrip(".")
-    return UserError(f"{name} cannot be read: {reason}. Name a file that is whole and that you may read.")
 
 
 def _table_items(path: Path, column: str) -> Iterator[Item]:
-    problems: list[str] = []
-    with contextlib.closing(table_rows(path, Columns(column, None, None), problems)) as rows:
-        for place, cells in rows:
-            yield from _problems(problems, path)
-            yield _row_item(place, cells, column)
-        yield from _problems(problems, path)
+    columns = Columns((column,), hint="Name another with --text-column.")
+    with contextlib.closing(read_table(path, columns)) as rows:
+        for row in rows:
+            if isinstance(row, Problem):
+                yield _problem(row.place, row.line, row.message)
+            else:
+                yield _row_item(f"{path}:{row.line}", row, column)
 
 
-def _problems(problems: list[str], path: Path) -> Iterator[Item]:
-    """The rows that could not be read since it was last asked."""
-    for message in problems:
-        line, _, error = message.removeprefix(f"{path}:").partition(": ")
-        yield _problem(f"{path}:{line}", int(line), error)
-    problems.clear()
-
-
-def _row_item(place: str, cells: dict[str, Any], column: str) -> Item:
-    line = int(place.rpartition(":")[2])
-    if column not in cells:
-        names = ", ".join(islice(cells, 9)) or "nothing"
-        return _problem(place, line, f"no field {column}; there is {names}. --text-column names another")
-    text = cells.pop(column)
+def _row_item(place: str, row: Row, column: str) -> Item:
+    if column not in row.cells:
+        names = ", ".join(islice(row.cells, 9)) or "nothing"
+        return _problem(place, row.line, f"no field {column}; there is {names}. --text-column names another")
+    text = row.cells.pop(column)
     if not isinstance(text, str):
-        return _problem(place, line, f"the field {column} is not a string")
-    return Item(place, line, text, cells, None)
+        return _problem(place, row.line, f"the field {column} is not a string")
+    return Item(place, row.line, text, row.cells, None)
 
 
 def _item(place: str, line: int, text: str) -> Item:
-    bad = _BAD_BYTE.search(text)
+    bad = NOT_UTF8.search(text)
     if bad is None:
         return Item(place, line, text, {}, None)
     error = f"not UTF-8: byte 0x{ord(bad[0]) - 0xDC00:02x} at character {bad.start() + 1}"

@@ -11,7 +11,8 @@ from tqdm import tqdm
 
 from sentiment.config import LANGUAGE_FOLDER, SentimentConfig
 from sentiment.data.labels import load_labels, save_labels
-from sentiment.data.reviews import Review, ReviewData, load_reviews, load_texts, print_problems
+from sentiment.data.load import load_reviews, load_texts
+from sentiment.data.reviews import Review, ReviewData, print_problems
 from sentiment.evaluation.metrics import measure
 from sentiment.model.batching import softmax
 from sentiment.model.classifier import SentimentClassifier, encode_words

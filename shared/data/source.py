@@ -1,73 +1,126 @@
-"""What the applications' sources of data share: their error, and datasets of tensorflow-datasets."""
+"""What all sources of data share: errors, problems of single rows, and the names of splits."""
 
 import contextlib
-import os
-import sys
-from collections.abc import Callable
-from typing import Any
+import difflib
+import re
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 from shared.system.cli import UserError
 
+SPLITS = ("train", "validation", "test")
+
+# What other people call the splits. `restval` is the part of COCO's validation images that Karpathy trains
+# on.
+_SPLIT_NAMES = {
+    "training": "train",
+    "restval": "train",
+    "val": "validation",
+    "valid": "validation",
+    "dev": "validation",
+    "testing": "test",
+}
+
 
 class DataError(UserError):
-    """A source of data that is unknown, empty, or not of the form it should be."""
+    """A source of data that is unknown, empty, or not in the expected form."""
 
 
-def data_dir() -> str | None:
-    """The folder of datasets that the environment names; None: the library's own.
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A row that was left out.
 
-    The library itself looks at the variable only once, when it is imported.
+    Attributes:
+        file: the file or source that the row is in.
+        line: its line, counted from 1; 0 where there is none to name.
+        message: what is wrong with it.
+
+    Example:
+
+    >>> print(Problem("reviews.csv", 7, "column text is empty"))
+    reviews.csv:7: column text is empty
     """
-    return os.environ.get("TFDS_DATA_DIR") or None
+
+    file: str
+    line: int
+    message: str
+
+    @property
+    def place(self) -> str:
+        """File and line."""
+        return f"{self.file}:{self.line}" if self.line else self.file
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.message}"
 
 
-def find_dataset(name: str, make_builder: Callable[[], Any]) -> Any:
-    """A builder of tensorflow-datasets, which knows its features and need not be prepared yet.
+def split_name(name: str) -> str:
+    """This project's word for a split.
+
+    Example:
+
+    >>> split_name("dev"), split_name("Train"), split_name("minival")
+    ('validation', 'train', 'minival')
+    """
+    name = name.strip().lower()
+    return _SPLIT_NAMES.get(name, name)
+
+
+@contextlib.contextmanager
+def reading(name: str | Path) -> Iterator[None]:
+    """Turns what goes wrong while a file or folder is read into a `DataError`.
 
     Args:
-        name: what messages call the dataset.
-        make_builder: makes the builder.
-
-    Raises:
-        DataError: if there is no such dataset.
+        name: what the message calls it.
     """
     try:
-        return make_builder()
-    except Exception as error:  # the library has many reasons, of many types, not to give one
+        yield
+    except (OSError, EOFError, zlib.error) as error:
+        reason = getattr(error, "strerror", None) or str(error).rstrip(".")
         raise DataError(
-            f"{name}: tensorflow-datasets has no such dataset ({_first_line(error)}). "
-            "Expected a name of its catalogue."
+            f"{name} cannot be read: {reason}. Name a file that is complete and that you may read."
         ) from error
 
 
-def prepare_dataset(name: str, builder: Any, make_builder: Callable[[], Any]) -> Any:
-    """Downloads and prepares a dataset where that was not done before.
+def unknown_source(source: str, expected: str, names: Iterable[str] = ()) -> DataError:
+    """The error for a source that is neither a path nor a known name.
 
     Args:
-        name: what messages call the dataset.
-        builder: what `find_dataset` found.
-        make_builder: makes another one if preparation fails, for another process may have been quicker.
+        source: as the user wrote it.
+        expected: the sources that there are, in words.
+        names: those that are a plain name; a similar one is suggested.
 
-    Returns:
-        The builder to read with.
+    Example:
 
-    Raises:
-        DataError: if it cannot be prepared.
+    >>> print(unknown_source("shape", "a table, or shapes", ["shapes"]))
+    Unknown data source 'shape': no such file or folder. Did you mean 'shapes'? Expected a table, or shapes.
+    >>> print(unknown_source("https://example.org/a.csv", "a table, or shapes"))
+    https://example.org/a.csv is a URL; download the file and give its path.
     """
-    try:
-        # The library prints its progress; standard output belongs to results.
-        with contextlib.redirect_stdout(sys.stderr):
-            builder.download_and_prepare()
-        return builder
-    except Exception as error:  # network, disk, licences, missing extras: each with its own exception
-        builder = make_builder()
-        if builder.info.splits:
-            return builder
-        raise DataError(
-            f"{name} cannot be prepared in {builder.data_dir}: {_first_line(error)}. If that folder "
-            "cannot be written or is full, name another one in the environment variable TFDS_DATA_DIR."
-        ) from error
+    if re.match(r"[a-z][a-z0-9+.-]*://", source, re.IGNORECASE):
+        return DataError(f"{source} is a URL; download the file and give its path.")
+    similar = difflib.get_close_matches(source.lower(), list(names), n=1, cutoff=0.7)
+    hint = f"Did you mean {similar[0]!r}? " if similar else ""
+    return DataError(f"Unknown data source {source!r}: no such file or folder. {hint}Expected {expected}.")
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+def nothing_usable(source: str | Path, what: str, problems: Sequence[Problem]) -> DataError:
+    """The error for a source without a single usable row; it quotes the first problem.
+
+    Args:
+        source: as the user wrote it.
+        what: the rows that it should have, such as `"captions"`.
+        problems: the rows that were left out.
+
+    Example:
+
+    >>> print(nothing_usable("a.csv", "texts", [Problem("a.csv", 2, "column text is empty")]))
+    a.csv has no usable texts. The first of 1 problems: a.csv:2: column text is empty.
+    """
+    if not problems:
+        return DataError(f"{source} has no usable {what}. It is empty.")
+    return DataError(
+        f"{source} has no usable {what}. The first of {len(problems):,} problems: {problems[0]}."
+    )

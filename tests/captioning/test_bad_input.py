@@ -16,7 +16,7 @@ from PIL import Image
 
 from captioning import evaluate, export, predict, train
 from captioning.config import CaptioningConfig
-from captioning.data import report as data
+from captioning.data import __main__ as data
 from captioning.model.captioner import Captioner
 from shared.runs.folder import RunFolder
 from shared.system.cli import run_script
@@ -112,7 +112,7 @@ REFUSED = [
     (predict, "good.jpg --length-penalty nan", "expected 0 or a number above, got 'nan'"),
     (predict, "good.jpg --num-beams 3 --n-best 5", "--num-beams 3 finds 3 captions an image; for --n-best 5"),
     (evaluate, "--model young --data training.jsonl --split train --out scores", "no checkpoint yet"),
-    (evaluate, "--model run --data columns.csv --out scores", "must name the columns image, caption"),
+    (evaluate, "--model run --data columns.csv --out scores", "must name the columns image and caption"),
     (evaluate, "--model run --data nothing.csv --out scores", "no such file or folder. Expected a Flickr8k"),
     (evaluate, "--model run --data training.jsonl --split test --out scores", "Name another --split"),
     (evaluate, "--model run --data unreadable.jsonl --out scores", "None of the images could be read"),
@@ -125,7 +125,11 @@ REFUSED = [
     (export, "--model run --out exported --num-beams 0", "expected a whole number of at least 1"),
     (export, "--model run --out exported --length-penalty=-1", "expected 0 or a number above"),
     (export, "--model run --out exported --n-best 4", "for --n-best 4, give at least as many beams"),
-    (data, "columns.csv", "must name the columns image, caption and perhaps split; it names image, text"),
+    (
+        data,
+        "columns.csv",
+        "must name the columns image and caption; it names image, text. A column split is optional",
+    ),
     (data, "columns.jsonl", "column caption is missing or empty"),
     (data, "absent.jsonl", "image absent.jpg is absent from"),
     (data, "text.jpg", "unknown kind of captions file"),
@@ -210,7 +214,7 @@ def test_a_batch_larger_than_the_data_is_all_of_them(place, monkeypatch, capsys)
     assert "Kept in large." in out
 
 
-@pytest.mark.parametrize("name", ["train", "evaluate", "predict", "export", "data.report"])
+@pytest.mark.parametrize("name", ["train", "evaluate", "predict", "export", "data.__main__"])
 def test_an_unknown_option_is_answered_before_tensorflow_is_imported(name):
     program = (
         f"import sys; from captioning.{name} import main\n"

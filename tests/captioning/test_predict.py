@@ -1,4 +1,5 @@
 import csv
+import importlib.util
 import io
 import json
 import subprocess
@@ -189,9 +190,9 @@ def test_samples_come_from_scikit_image_unimported(photos, captioner, capsys):
 
 
 def test_absent_samples_say_how_to_get_them(photos, monkeypatch, capsys):
-    monkeypatch.setattr(predict.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     assert run() == 2
-    assert "unrolled[samples]" in capsys.readouterr().err
+    assert "pip install '.[samples]'" in capsys.readouterr().err
 
 
 # -- outputs ---------------------------------------------------------------------------------------------

@@ -246,7 +246,7 @@ def test_figures_that_are_no_numbers_are_null(place, record):
     ("options", "message"),
     [
         (["--split", "dev"], "has no split 'dev'. Expected one of train, validation, or all."),
-        (["--data", "nowhere.txt"], "Unknown source of text 'nowhere.txt'"),
+        (["--data", "nowhere.txt"], "Unknown data source 'nowhere.txt'"),
         (["--validation-fraction", "1.5"], "leave no text for training"),
         (["--data", "hello", "--split", "test"], "hello has no split 'test'"),
         (["--json", "no/such/folder/figures.json"], "Cannot write no/such/folder/figures.json"),

@@ -13,7 +13,8 @@ import pytest
 from sentiment import evaluate
 from sentiment.config import SentimentConfig
 from sentiment.data.labels import save_labels
-from sentiment.data.reviews import Review, ReviewData, load_reviews
+from sentiment.data.load import load_reviews
+from sentiment.data.reviews import Review, ReviewData
 from sentiment.evaluation import comparison
 from sentiment.evaluation.baseline import NBSVM
 from sentiment.evaluation.comparison import aligned, measure_baseline, measure_model, table
@@ -431,7 +432,7 @@ def test_the_baseline_needs_two_labels():
     ("options", "message"),
     [
         (["--split", "dev"], "has no split 'dev'. Expected one of train, validation, test, or all."),
-        (["--data", "nowhere.csv"], "Unknown source of texts 'nowhere.csv'"),
+        (["--data", "nowhere.csv"], "Unknown data source 'nowhere.csv'"),
         (["--text-column", "body"], "body"),
         (["--validation-fraction", "1.5"], "--validation-fraction must lie in (0, 1), not 1.5."),
         (["--json", "no/such/folder/figures.json"], "Cannot write no/such/folder/figures.json"),

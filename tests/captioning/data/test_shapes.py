@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from captioning.data import shapes
-from captioning.data.examples import load_examples
 from captioning.data.images import load_image
+from captioning.data.load import load_examples
 from captioning.data.shapes import COLOURS, SHAPES, SIDE, SIZES, Scene, Thing, draw_scenes, render
 from shared.text.vocabulary import tokenize_words
 
@@ -105,7 +105,7 @@ def prepared(tmp_path_factory):
 
 
 def test_second_call_finds_what_the_first_one_made(prepared, monkeypatch):
-    folder = prepared.examples[0].image.records.places[0][0].parents[2]
+    folder = prepared.examples[0].image.records.records[0][0].parents[2]
     monkeypatch.setenv("TFDS_DATA_DIR", str(folder))
     monkeypatch.setattr(shapes, "render", None)
     again = load_examples("shapes")

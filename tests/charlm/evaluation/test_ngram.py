@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from charlm.data.splits import encode_split, load_text
+from charlm.data.ids import encode_split
+from charlm.data.load import load_text
 from charlm.evaluation.ngram import USUAL_DISCOUNTS, NGramModel, _discounts, best_order
 from charlm.text.characters import CharacterVocabulary
 

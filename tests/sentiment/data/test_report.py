@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 import sentiment.data.report
+from sentiment.data.__main__ import main as report
 from sentiment.data.report import describe, examine
-from sentiment.data.report import main as report
 from sentiment.data.reviews import Review, ReviewData
 from sentiment.text.words import split_words
+from shared.data.source import Problem
 from shared.system.cli import run_script
 
 TEXTS = {
@@ -33,7 +34,7 @@ def data():
         split: tuple(Review(text, label, f"x.csv:{split[:2]}{i}") for i, (text, label) in enumerate(rows))
         for split, rows in TEXTS.items()
     }
-    return ReviewData("x.csv", "as it is", splits, ("x.csv:3: column text is empty",))
+    return ReviewData("x.csv", "as it is", splits, (Problem("x.csv", 3, "column text is empty"),))
 
 
 def test_numbers_of_reviews_and_of_words(data):
@@ -104,7 +105,7 @@ def test_text_for_people(data):
         "label                 train          validation                test",
         "down              2 (40.0%)           2 (66.7%)           1 (25.0%)",
         "flat              1 (20.0%)            0 (0.0%)           1 (25.0%)",
-        "vocabulary: 8 tokens: 4 special, and of 5 words in train the most frequent, seen 2+ times",
+        "vocabulary: 8 tokens: 4 special and 4 of the 5 words in train (the most frequent, seen 2+ times)",
         "unknown words: train 6.67%, validation 57.14%, test 33.33%",
         "equal texts within a split: train 2, validation 1, test 1",
         "equal texts across splits: validation in train 1, test in train 2, test in validation 3",
@@ -117,7 +118,9 @@ def test_text_for_people(data):
 
 def test_many_of_a_kind_are_counted_and_not_printed():
     reviews = tuple(Review(f"text {i % 13}", f"class {i % 13:02}", f"x:{i}") for i in range(26))
-    data = ReviewData("x", "", {"train": reviews, "test": reviews}, tuple(f"x:{i}" for i in range(17)))
+    data = ReviewData(
+        "x", "", {"train": reviews, "test": reviews}, tuple(Problem("x", i + 1, "bad") for i in range(17))
+    )
     findings = examine(data)
     lines = describe(findings).splitlines()
     assert "and 3 more labels" in lines

@@ -184,7 +184,7 @@ def test_what_cannot_be_read_is_told_before_any_text_is_asked_for(name, content,
 def test_damaged_files_are_a_clear_error(name, damage):
     packed = gzip.compress(b"text\n" + os.urandom(30_000).hex().encode())
     Path(name).write_bytes(damage(packed))
-    with pytest.raises(UserError, match=rf"{name} cannot be read: .* Name a file that is whole"):
+    with pytest.raises(UserError, match=rf"{name} cannot be read: .* Name a file that is complete"):
         read(name)
 
 

@@ -13,7 +13,7 @@ import pytest
 import tensorflow as tf
 
 from sentiment.config import SentimentConfig
-from sentiment.data.reviews import load_reviews
+from sentiment.data.load import load_reviews
 from sentiment.model.classifier import SentimentClassifier
 from sentiment.text.words import split_words
 from sentiment.training import run as training

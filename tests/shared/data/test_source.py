@@ -1,58 +1,74 @@
-"""What sources of data share: builders of datasets that are there or not, can be prepared or not."""
-
-import sys
-from types import SimpleNamespace
+"""What all sources of data share: problems, names of splits, and errors."""
 
 import pytest
 
-from shared.data.source import DataError, data_dir, find_dataset, prepare_dataset
+from shared.data.source import (
+    DataError,
+    Problem,
+    nothing_usable,
+    reading,
+    split_name,
+    unknown_source,
+)
 from shared.system.cli import UserError
 
 
-def builder(prepare=lambda: None, splits=()):
-    info = SimpleNamespace(splits=splits)
-    return SimpleNamespace(download_and_prepare=prepare, info=info, data_dir="/place")
-
-
-def failing(error):
-    def fail(*arguments):
-        raise error
-
-    return fail
-
-
-def test_the_folder_is_that_of_the_environment(monkeypatch):
-    for value, expected in (("/somewhere", "/somewhere"), ("", None)):
-        monkeypatch.setenv("TFDS_DATA_DIR", value)
-        assert data_dir() == expected
-    monkeypatch.delenv("TFDS_DATA_DIR")
-    assert data_dir() is None
-
-
-def test_a_dataset_that_is_not_there():
-    assert find_dataset("tfds:a", lambda: 3) == 3
+def test_a_data_error_is_one_that_the_user_can_put_right():
     assert issubclass(DataError, UserError)
-    for error, reason in (
-        (ValueError("\n No such thing.\nAnd more"), "No such thing"),
-        (KeyError(), "KeyError"),
-    ):
-        with pytest.raises(DataError, match=rf"^tfds:a: .*has no such dataset \({reason}\)\. Expected"):
-            find_dataset("tfds:a", failing(error))
 
 
-def test_preparing_leaves_standard_output_alone(capsys):
-    first = builder(lambda: print("50 % done", file=sys.stdout))
-    assert prepare_dataset("a", first, failing(AssertionError("made again"))) is first
-    output = capsys.readouterr()
-    assert (output.out, output.err) == ("", "50 % done\n")
+def test_problem_reads_like_a_place():
+    assert str(Problem("a.csv", 7, "bad")) == "a.csv:7: bad"
+    assert str(Problem("a.json", 0, "bad")) == "a.json: bad"
+    assert (Problem("a.csv", 7, "bad").place, Problem("a.json", 0, "bad").place) == ("a.csv:7", "a.json")
 
 
-def test_preparation_that_fails():
-    broken = builder(failing(OSError("No space left\nhere")))
-    with pytest.raises(DataError, match=r"a cannot be prepared in /place: No space left\. .*TFDS_DATA_DIR"):
-        prepare_dataset("a", broken, builder)
+@pytest.mark.parametrize(
+    ("expected", "names"),
+    [
+        ("train", ["train", " Training ", "restval"]),
+        ("validation", ["validation", "valid", "val", "DEV"]),
+        ("test", ["test", "testing"]),
+        ("extra", ["Extra"]),
+    ],
+)
+def test_names_of_splits(expected, names):
+    assert {split_name(name) for name in names} == {expected}
 
 
-def test_another_process_was_quicker():
-    other = builder(splits=("train",))
-    assert prepare_dataset("a", builder(failing(FileExistsError())), lambda: other) is other
+@pytest.mark.parametrize(
+    ("source", "similar"),
+    [
+        ("shakespear", "shakespeare"),
+        ("SHAPES", "shapes"),
+        ("imbd", "imdb"),
+        ("shape", "shapes"),
+        ("reviews.csv", None),
+        ("", None),
+        ("tfds", None),
+    ],
+)
+def test_similar_names_are_suggested(source, similar):
+    message = str(unknown_source(source, "one of these", ["shapes", "imdb", "shakespeare"]))
+    hint = f" Did you mean {similar!r}?" if similar else ""
+    assert message == f"Unknown data source {source!r}: no such file or folder.{hint} Expected one of these."
+
+
+@pytest.mark.parametrize("url", ["https://example.org/a.csv", "HTTP://x/y", "s3://bucket/a"])
+def test_a_url_is_named_as_such(url):
+    assert str(unknown_source(url, "x", ["y"])) == f"{url} is a URL; download the file and give its path."
+
+
+def test_a_source_without_usable_rows_quotes_the_first_problem():
+    assert str(nothing_usable("a.csv", "texts", [])) == "a.csv has no usable texts. It is empty."
+    problems = [Problem("a.csv", line, "bad") for line in (2, 3)]
+    assert str(nothing_usable("a.csv", "texts", problems)).endswith("The first of 2 problems: a.csv:2: bad.")
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [(PermissionError(13, "Permission denied"), "Permission denied"), (EOFError("It ended."), "It ended")],
+)
+def test_reading_errors_name_the_file(error, reason):
+    with pytest.raises(DataError, match=rf"^a\.csv cannot be read: {reason}\. Name a file"), reading("a.csv"):
+        raise error

@@ -1,7 +1,7 @@
 """Captions from tensorflow-datasets: any dataset with an image and captions, and our own shapes.
 
-Captions are read at once, images when they are wanted: files of TFRecord or ArrayRecord are read at the place
-of the record. Other storage is streamed once, and its images are kept in memory.
+Captions are read at once, images on demand: in files of TFRecord or ArrayRecord, each record can be read by
+its position. Other storage is read once from beginning to end, and its images are kept in memory.
 """
 
 import hashlib
@@ -13,28 +13,29 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from captioning.data.examples import CaptionData, DataError, Example, LazyImage, Problem, split_name
-from captioning.data.listing import HASH_NOTE, hash_split
-from shared.data.source import data_dir, find_dataset, prepare_dataset
+from captioning.data import shapes
+from captioning.data.examples import HASH_NOTE, CaptionData, Example, LazyImage, hash_split
+from shared.data.source import DataError, Problem, split_name
+from shared.data.tfds import data_dir, open_builder, open_dataset, read_split
+from shared.system.quiet import import_tensorflow_quietly
 
 CAPTION_KEYS = ("captions", "caption", "sentences", "sentence", "text", "description")
 TEXT_KEYS = ("text", "raw", "caption", "sentence", "ragged_flat_values")
 ID_KEYS = ("image/id", "image_id", "id", "image/filename", "filename")
 # Mocked builders do not say which splits they have.
 USUAL_SPLITS = ("train", "validation")
-# From so many images on, reading takes long enough for a progress bar.
+# From this number of images on, reading takes long enough for a progress bar.
 MANY = 5_000
 
 
 def read_shapes() -> CaptionData:
-    """The rendered shapes, which are drawn on first use."""
-    from captioning.data.shapes import make_builder
-
-    return read_builder("shapes", lambda: make_builder(data_dir()))
+    """The rendered shapes, drawn on first use."""
+    import_tensorflow_quietly()
+    return read_builder("shapes", lambda: shapes.make_builder(data_dir()))
 
 
 def read_tfds(source: str) -> CaptionData:
-    """A dataset of tensorflow-datasets, which downloads and prepares it on first use.
+    """A dataset of tensorflow-datasets, downloaded and prepared on first use.
 
     Args:
         source: `tfds:NAME`; the name may have a config and a version, as in `tfds:coco_captions/2014:1.1.0`.
@@ -42,30 +43,27 @@ def read_tfds(source: str) -> CaptionData:
     Raises:
         DataError: if there is no such dataset, it cannot be prepared, or has no image with captions.
     """
-    import tensorflow_datasets as tfds
-
-    name = source.partition(":")[2]
-    if not name:
-        raise DataError("tfds: wants a name, such as tfds:coco_captions.")
-    return read_builder(source, lambda: tfds.builder(name, data_dir=data_dir()))
+    return _read(source, *open_dataset(source, lambda features: _keys(source, features), "coco_captions"))
 
 
 def read_builder(name: str, make_builder: Callable) -> CaptionData:
-    """Reads the dataset of a tensorflow-datasets builder, preparing it first where needed.
+    """Reads the dataset of a tensorflow-datasets builder, preparing it first if necessary.
 
     Args:
         name: what messages call the source.
-        make_builder: makes the builder; called again if preparation fails, for another process may have won.
+        make_builder: makes the builder; called again if preparation fails, as another process may have
+            prepared the dataset.
 
     Returns:
-        All examples, with images that are read when they are wanted.
+        All examples, with images that are read on demand.
 
     Raises:
         DataError: if there is no builder, preparation fails, or no feature is an image or captions.
     """
-    builder = find_dataset(name, make_builder)
-    keys = _keys(name, builder.info.features)
-    builder = prepare_dataset(name, builder, make_builder)
+    return _read(name, *open_builder(name, make_builder, lambda features: _keys(name, features)))
+
+
+def _read(name: str, builder, keys: tuple[str, str, str | None]) -> CaptionData:
     examples: list[Example] = []
     problems: list[Problem] = []
     for split in list(builder.info.splits) or USUAL_SPLITS:
@@ -85,20 +83,19 @@ def read_builder(name: str, make_builder: Callable) -> CaptionData:
     return CaptionData(name, tuple(examples), tuple(problems), (HASH_NOTE,))
 
 
-def _keys(name: str, features) -> tuple[str, str, str | None]:
+def _keys(name: str, features: dict) -> tuple[str, str, str | None]:
     """Which features are the image, the captions and the image's id."""
     import tensorflow_datasets as tfds
 
-    found = dict(features) if hasattr(features, "items") else {}
-    images = [key for key, feature in found.items() if isinstance(feature, tfds.features.Image)]
+    images = [key for key, feature in features.items() if isinstance(feature, tfds.features.Image)]
     image = "image" if "image" in images else next(iter(images), None)
-    captions = next((key for key in CAPTION_KEYS if key in found), None)
+    captions = next((key for key in CAPTION_KEYS if key in features), None)
     if image is None or captions is None:
         raise DataError(
             f"{name} is not a dataset of captions: expected an image and one of the features "
-            f"{', '.join(CAPTION_KEYS)}; it has {', '.join(found) or 'none'}."
+            f"{', '.join(CAPTION_KEYS)}; it has {', '.join(features) or 'none'}."
         )
-    return image, captions, next((key for key in ID_KEYS if key in found), None)
+    return image, captions, next((key for key in ID_KEYS if key in features), None)
 
 
 def _read_split(name: str, builder, split: str, keys) -> Iterator[tuple]:
@@ -106,15 +103,15 @@ def _read_split(name: str, builder, split: str, keys) -> Iterator[tuple]:
     image, captions, image_id = keys
     records = _random_access(name, builder, split)
     if records is None:
-        for values in _stream(builder, split, [key for key in keys if key]):
+        for values in read_split(builder, split, [key for key in keys if key]):
             yield values[image], _text(values.get(image_id)), _texts(values[captions])
         return
+    caption_keys = (captions, *(f"{captions}/{key}" for key in TEXT_KEYS))
     for index in tqdm(range(len(records)), desc=f"{name} {split}", disable=len(records) < MANY or None):
         features = _features(records[index])
-        fitting = (captions, *(f"{captions}/{key}" for key in TEXT_KEYS))
-        found = next((features[key].bytes_list.value for key in fitting if key in features), ())
+        texts = next((features[key].bytes_list.value for key in caption_keys if key in features), ())
         data = features[image].bytes_list.value[0]
-        yield RecordImage(records, index, image, data), _id(features, image_id), _texts(list(found))
+        yield RecordImage(records, index, image, data), _id(features, image_id), _texts(list(texts))
 
 
 def _features(record: bytes):
@@ -132,13 +129,9 @@ def _id(features, key: str | None) -> str | None:
 
 def _text(value) -> str | None:
     value = value.item() if isinstance(value, np.ndarray | np.generic) and np.ndim(value) == 0 else value
-    return (
-        value.decode("utf-8", "replace")
-        if isinstance(value, bytes)
-        else None
-        if value is None
-        else str(value)
-    )
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    return None if value is None else str(value)
 
 
 def _texts(value) -> list[str]:
@@ -153,7 +146,7 @@ def _texts(value) -> list[str]:
 
 
 def _random_access(name: str, builder, split: str) -> Sequence[bytes] | None:
-    """The serialised examples of a split; None where its files do not allow to pick one."""
+    """The serialised examples of a split by index; None if its files can only be read in order."""
     import tensorflow_datasets as tfds
 
     info = builder.info.splits.get(split)
@@ -166,15 +159,8 @@ def _random_access(name: str, builder, split: str) -> Sequence[bytes] | None:
     return None
 
 
-def _stream(builder, split: str, keys: list[str]) -> Iterator[dict]:
-    import tensorflow_datasets as tfds
-
-    wanted = tfds.decode.PartialDecoding(dict.fromkeys(keys, True))
-    yield from tfds.as_numpy(builder.as_dataset(split=split, decoders=wanted, shuffle_files=False))
-
-
 class RecordImage(LazyImage):
-    """An image in a file of records, of which it holds only the place."""
+    """An image in a file of records; it holds the index of its record only."""
 
     def __init__(self, records: Sequence[bytes], index: int, key: str, data: bytes):
         self.records, self.index, self.key = records, index, key
@@ -185,21 +171,21 @@ class RecordImage(LazyImage):
 
 
 class TfrecordFiles(Sequence):
-    """Random access to TFRecord files, whose own readers only go forward.
+    """Random access to TFRecord files, which TensorFlow itself reads in order only.
 
     A record is its length (8 bytes, little endian), a checksum of that (4), the data, and their checksum (4).
     """
 
     def __init__(self, name: str, paths: Sequence[Path]):
-        self.places: list[tuple[Path, int, int]] = []
+        self.records: list[tuple[Path, int, int]] = []  # file, first byte and length of each
         for path in paths:
-            self.places.extend((path, start, length) for start, length in _scan(name, path))
+            self.records.extend((path, start, length) for start, length in _scan(name, path))
 
     def __len__(self) -> int:
-        return len(self.places)
+        return len(self.records)
 
     def __getitem__(self, index: int) -> bytes:
-        path, start, length = self.places[index]
+        path, start, length = self.records[index]
         with open(path, "rb") as stream:
             stream.seek(start)
             return stream.read(length)

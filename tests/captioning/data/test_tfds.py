@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from captioning.data import records
-from captioning.data.examples import DataError, LazyImage, load_examples
-from captioning.data.listing import HASH_NOTE, hash_split
-from captioning.data.records import read_builder
+from captioning.data import tfds as captions_of_tfds
+from captioning.data.examples import HASH_NOTE, LazyImage, hash_split
+from captioning.data.load import load_examples
+from captioning.data.tfds import read_builder
+from shared.data.source import DataError
 
 
 def pixels(number):
@@ -68,7 +69,7 @@ def expected_captions(number, kind):
 def test_prepared_files(tmp_path, monkeypatch, kind, storage):
     file_format = "tfrecord"
     if storage == "streamed":
-        monkeypatch.setattr(records, "_random_access", lambda *_: None)
+        monkeypatch.setattr(captions_of_tfds, "_random_access", lambda *_: None)
     else:
         file_format = storage
     data = read_builder("tiny", lambda: tiny_class(kind)(data_dir=tmp_path, file_format=file_format))
@@ -92,9 +93,9 @@ def test_prepared_files(tmp_path, monkeypatch, kind, storage):
 def test_records_are_read_in_any_order(tmp_path):
     data = read_builder("tiny", lambda: tiny_class("one")(data_dir=tmp_path, file_format="tfrecord"))
     order = np.random.default_rng(3).permutation(len(data.examples) * 3) % len(data.examples)
-    for place in order:
-        number = int(data.examples[place].captions[0].split()[1].split(".")[0])
-        np.testing.assert_array_equal(data.examples[place].load(), pixels(number))
+    for index in order:
+        number = int(data.examples[index].captions[0].split()[1].split(".")[0])
+        np.testing.assert_array_equal(data.examples[index].load(), pixels(number))
 
 
 def test_cut_record_file(tmp_path):
@@ -153,7 +154,7 @@ def test_only_a_train_split_is_divided():
     import tensorflow_datasets as tfds
 
     with tfds.testing.mock_data(as_dataset_fn=captions), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(records, "USUAL_SPLITS", ("train",))
+        patch.setattr(captions_of_tfds, "USUAL_SPLITS", ("train",))
         data = load_examples("tfds:coco_captions")
     assert data.notes == (HASH_NOTE,)
     assert {e.image_id: e.split for e in data.examples} == {str(i): hash_split(str(i)) for i in range(40)}
@@ -166,7 +167,7 @@ def test_only_a_train_split_is_divided():
         ("tfds:no_such_thing", "tfds:no_such_thing: tensorflow-datasets has no such dataset"),
         ("tfds:coco_captions/no_such_config", "has no such dataset"),
         ("tfds:mnist", "tfds:mnist is not a dataset of captions.*it has image, label"),
-        ("tfds:", "wants a name"),
+        ("tfds:", "needs a name"),
     ],
 )
 def test_unusable_names(source, message):

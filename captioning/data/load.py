@@ -1,0 +1,96 @@
+"""Loads a source of images and captions into a list of examples.
+
+| source                               | what it is                                                        |
+|--------------------------------------|-------------------------------------------------------------------|
+| folder with `Flickr8k.token.txt`     | Flickr8k: captions, `Flickr_8k.*Images.txt` lists, images         |
+| `dataset_*.json`                     | Karpathy's splits of Flickr8k, Flickr30k, COCO (restval: train)   |
+| `captions_*.json`, or its folder     | COCO captions; the file's name says which split it is             |
+| `.csv`, `.tsv`, `.txt`, `.jsonl`     | rows of `image,caption[,split]`, one caption a row; also `.gz`    |
+| `tfds:NAME`                          | a dataset of tensorflow-datasets with an image and captions       |
+| `shapes`                             | rendered shapes and sentences about them; see `shapes`            |
+
+Splits are called train, validation and test. A source that names none is divided by a hash of the image's id:
+nine tenths train, one tenth validation.
+
+    python -m captioning.data SOURCE
+
+reports what a source holds.
+"""
+
+from pathlib import Path
+
+from captioning.config import SOURCES
+from captioning.data.examples import CaptionData
+from captioning.data.flickr8k import CAPTIONS_FILE, read_flickr8k
+from captioning.data.json_files import read_json
+from captioning.data.tables import TABLES, read_captions
+from captioning.data.tfds import read_shapes, read_tfds
+from shared.data.source import DataError, nothing_usable, unknown_source
+from shared.data.tables import kind_of
+
+SHAPES = "shapes"
+
+
+def load_examples(source: str | Path, images: str | Path | None = None) -> CaptionData:
+    """Reads the captions of a source and locates its images, without opening them.
+
+    Args:
+        source: one of the sources in the table at the top of this module.
+        images: the folder of the images, if they are not next to the captions.
+
+    Returns:
+        The examples, and the rows that had to be left out.
+
+    Raises:
+        DataError: if the source is unknown, is not in the expected form, or has no usable row.
+    """
+    images = None if images is None else Path(images).expanduser()
+    if images is not None and not images.is_dir():
+        raise DataError(f"{images}: no such folder of images.")
+    data = _read(str(source), images)
+    if not data.examples:
+        raise nothing_usable(source, "captions", data.problems)
+    return data
+
+
+def _read(source: str, images: Path | None) -> CaptionData:
+    if source == SHAPES:
+        return read_shapes()
+    if source.startswith("tfds:"):
+        return read_tfds(source)
+    path = Path(source).expanduser()
+    if not path.exists():
+        raise unknown_source(source, SOURCES, [SHAPES])
+    return _read_folder(source, path, images) if path.is_dir() else _read_file(source, path, images)
+
+
+def _read_folder(name: str, path: Path, images: Path | None) -> CaptionData:
+    """A folder that holds caption files of one known kind."""
+    if (path / CAPTIONS_FILE).is_file():
+        return read_flickr8k(name, path, images)
+    for folder in (path, path / "annotations"):
+        files = sorted(folder.glob("captions_*.json"))
+        if files:
+            parts = [read_json(name, file, images) for file in files]
+            return CaptionData(
+                name,
+                tuple(example for part in parts for example in part.examples),
+                tuple(problem for part in parts for problem in part.problems),
+                tuple(dict.fromkeys(note for part in parts for note in part.notes)),
+            )
+    files = sorted(path.glob("dataset*.json")) or sorted(path.glob("captions.*"))
+    if len(files) == 1:
+        return _read_file(name, files[0], images)
+    raise DataError(
+        f"{path} is not a folder of captions: expected {CAPTIONS_FILE}, captions_*.json, or one of "
+        f"dataset_*.json, captions.csv and captions.jsonl in it; found {len(files) or 'none'} of these."
+    )
+
+
+def _read_file(name: str, path: Path, images: Path | None) -> CaptionData:
+    """A caption file, by its suffix."""
+    if kind_of(path) == ".json":
+        return read_json(name, path, images)
+    if kind_of(path) in TABLES:
+        return read_captions(name, path, images)
+    raise DataError(f"{path}: unknown kind of captions file. Expected .json or a table: {', '.join(TABLES)}.")

@@ -1,0 +1,43 @@
+"""Tables of captions: rows of `image,caption[,split]`, one caption in each."""
+
+from pathlib import Path
+
+from captioning.data.examples import CaptionData
+from captioning.data.listing import Listing, Row, finish
+from shared.data.source import SPLITS, Problem, split_name
+from shared.data.tables import TABLES as SHARED_TABLES
+from shared.data.tables import Columns, read_table
+
+TABLES = (*SHARED_TABLES, ".txt")
+
+_COLUMNS = Columns(("image", "caption"), ("split",), "A column split is optional.", lower=True)
+
+
+def read_captions(name: str, path: Path, images: Path | None) -> CaptionData:
+    """Reads a table. The first row of an image decides its split."""
+    listing = Listing(str(path))
+    splits: dict[str, str | None] = {}
+    for row in read_table(path, _COLUMNS, tsv_quotes=True):
+        if isinstance(row, Problem):
+            listing.problems.append(row)
+            continue
+        image, caption, split = (row.cells.get(key) for key in ("image", "caption", "split"))
+        message = _what_is_wrong(image, caption, split)
+        if not message:
+            image, split = image.strip(), split_name(split) if split and split.strip() else None
+            if splits.setdefault(image, split) != split:
+                message = f"image {image} was in split {splits[image]} before, not {split}"
+        if message:
+            listing.problem(row.line, message)
+        else:
+            listing.add(Row(row.line, image, (caption.strip(),), split))
+    return finish(name, listing, images, [path.parent])
+
+
+def _what_is_wrong(image: object, caption: object, split: object) -> str:
+    for column, value in (("image", image), ("caption", caption)):
+        if not isinstance(value, str) or not value.strip():
+            return f"column {column} is missing or empty"
+    if split is None or (isinstance(split, str) and (not split.strip() or split_name(split) in SPLITS)):
+        return ""
+    return f"split {split!r} is not one of {', '.join(SPLITS)}"

@@ -7,7 +7,6 @@ second compares two sides on the same photographs, in turn: captioning them by b
 encoder behind the same reading and resizing.
 """
 
-import argparse
 import itertools
 import statistics
 import subprocess
@@ -22,9 +21,11 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.machine import describe_machine
+from captioning.app import APP
 from captioning.data.images import find_images, load_image
-from captioning.predict import caption_images, load_captioner, sample_images, search_options
-from shared.system.cli import UserError, run_script
+from captioning.prediction.inputs import sample_images
+from captioning.prediction.stream import caption_images
+from shared.system.cli import Parser, UserError, run_script
 from shared.system.options import whole_number
 
 # Longer sides in pixels of the photographs that are made of the samples: from thumbnails to a phone's screen.
@@ -32,10 +33,8 @@ SIZES = (160, 240, 320, 400, 500, 640, 800, 1024, 1280, 1600)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.captioning", description=__doc__.split("\n")[0]
-    )
-    parser.add_argument("--model", default="flickr8k", help="preset or run folder (default: %(default)s)")
+    parser = Parser("benchmarks.captioning", description=__doc__.split("\n")[0])
+    APP.add_model_option(parser, trainable=True)
     parser.add_argument("--images", metavar="FOLDER", help="photographs (default: samples at many sizes)")
     parser.add_argument("--count", type=whole_number, default=1000, help="photographs (default: %(default)s)")
     parser.add_argument("--num-beams", type=whole_number, default=3, help="(default: %(default)s)")
@@ -73,7 +72,7 @@ def _print_script(arguments, photograph: Path) -> None:
         ran = subprocess.run(command, stdout=subprocess.DEVNULL)
         times.append(time.perf_counter() - began)
         if ran.returncode:
-            raise UserError("The script captioning.predict failed; what it says is above.")
+            raise UserError("The script captioning.predict failed; its error is above.")
     times = sorted(times[1:])
     print(
         f"one photograph from the command line: {statistics.median(times):.2f} s (median of {len(times)}, ",
@@ -83,12 +82,8 @@ def _print_script(arguments, photograph: Path) -> None:
 
 
 def _print_rates(arguments, paths: list[Path]) -> None:
-    captioner = load_captioner(arguments.model)
-    if not hasattr(captioner, "encoder"):
-        raise UserError(
-            f"{arguments.model} is an exported SavedModel. Name the run folder or preset it is of."
-        )
-    options = search_options(captioner, arguments)
+    captioner = APP.load(arguments.model, trainable=True)
+    options = {"num_beams": arguments.num_beams}
     sides = {
         f"captions by beam {arguments.num_beams}": partial(_rate, captioner, arguments.batch_size, options),
         "bare encoder": partial(_rate, BareEncoder(captioner.encoder), arguments.batch_size, {}),
@@ -100,7 +95,7 @@ def _print_rates(arguments, paths: list[Path]) -> None:
         for name, rate in sides.items():
             rates[name].append(rate(paths))
             print(f"  {name}: {rates[name][-1]:.1f} images/s", flush=True)
-    medians = {name: statistics.median(found) for name, found in rates.items()}
+    medians = {name: statistics.median(values) for name, values in rates.items()}
     for name, median in medians.items():
         print(f"{name}: {median:.1f} images/s (median of {arguments.rounds}, {len(paths)} photographs)")
     captions, encoder = medians.values()
@@ -120,17 +115,17 @@ def _rate(captioner, batch_size: int, options: dict, paths: list[Path]) -> float
 
 
 class BareEncoder:
-    """Stands in for a captioner, and gives nothing for captions: the encoder alone does its work."""
+    """Stands in for a captioner without captions: only the encoder runs."""
 
     def __init__(self, encoder):
         import tensorflow as tf
 
         signature = [tf.TensorSpec((None, None, None, 3), tf.uint8)]
-        self.prepare = encoder.prepare
+        self.image_size = encoder.image_size
         self._encode = tf.function(encoder, input_signature=signature, autograph=False)
 
-    def caption(self, images: np.ndarray) -> list[None]:
-        """One `None` for each image, once its features are there."""
+    def caption_pixels(self, images: np.ndarray) -> list[None]:
+        """One `None` for each image, once its features are computed."""
         return [None] * len(self._encode(images).numpy())
 
 

@@ -1,13 +1,25 @@
-"""What a captioning run is made of: a frozen dataclass, from the command line and in the run folder."""
+"""The settings of a training run and of a search: from the command line, kept in the run folder or export."""
 
 from dataclasses import dataclass
 
-from shared.runs.config import RunConfig, option
+from shared.runs.config import CELLS, RunConfig, option
 
 # What `captioning.data` reads.
 SOURCES = "a Flickr8k folder, a .json, .jsonl or .csv file of captions, tfds:NAME, or shapes"
 DECODER_NAMES = ("late_attention", "soft_attention", "show_and_tell")
-CELL_NAMES = ("lstm", "gru", "simple")
+# Settings that `captioning.model.Captioner` takes.
+NETWORK = (
+    "decoder",
+    "cell",
+    "units",
+    "depth",
+    "num_heads",
+    "dropout",
+    "input_dropout",
+    "no_repeat_ngram",
+)
+# Options of the beam search where nothing else is said.
+SEARCH_DEFAULTS = {"n_best": 1, "num_beams": 3, "length_penalty": 0.8, "max_length": 30}
 
 
 @dataclass(frozen=True)
@@ -20,32 +32,32 @@ class CaptioningConfig(RunConfig):
     )
     encoder_weights: str = option("imagenet", "imagenet, none, or a weights file for the encoder")
     init_from: str = option(
-        "", "preset or run whose weights and words to start from; its sizes must be asked for here"
+        "", "preset or run whose weights and vocabulary to start from; give the same network options"
     )
     image_size: int = option(0, "side of the encoder's input in pixels; 0: the encoder's own", least=0)
     train_encoder: bool = option(False, "train the encoder too, on pixels instead of cached features")
     decoder: str = option("late_attention", "how the image enters the recurrence", choices=DECODER_NAMES)
-    cell: str = option("lstm", "recurrent cell", choices=CELL_NAMES)
+    cell: str = option("lstm", "recurrent cell", choices=CELLS)
     units: int = option(512, "width of embedding, recurrence and attention", least=1)
     depth: int = option(1, "recurrent layers", least=1)
     num_heads: int = option(8, "attention heads (late_attention)", least=1)
     min_count: int = option(4, "words seen less often in the training captions become unknown", least=1)
     max_length: int = option(22, "longest caption in words; longer ones are cut", least=2)
-    captions_per_image: int = option(5, "captions of one image in a batch, drawn anew each epoch", least=1)
+    captions_per_image: int = option(5, "captions of one image in a batch, drawn again each epoch", least=1)
     batch_size: int = option(20, "images in a batch", least=1)
     epochs: int = option(8, "passes over the training images", least=1)
     learning_rate: float = option(1e-3, "highest rate of AdamW, after the warm-up", above=0)
-    warmup_steps: int = option(200, "steps in which the rate climbs to its highest", least=0)
+    warmup_steps: int = option(200, "steps over which the rate rises to its highest", least=0)
     weight_decay: float = option(0.01, "decoupled weight decay of AdamW", least=0)
     clip_norm: float = option(1.0, "largest global norm of the gradient", above=0)
     label_smoothing: float = option(0.1, "probability mass spread over all words", below=1)
     dropout: float = option(0.5, "rate before the output layer and between recurrent layers", below=1)
     input_dropout: float = option(0.3, "rate on the image and on embedded words", below=1)
     mirror: bool = option(True, "show every image mirrored half of the time")
-    average_decay: float = option(0.998, "decay of the weight average that is evaluated and kept", below=1)
+    average_decay: float = option(0.998, "decay of the weight average that is evaluated and saved", below=1)
     patience: int = option(4, "epochs without a better validation CIDEr before the run stops", least=1)
     validation_beams: int = option(3, "beams with which validation images are captioned", least=1)
-    no_repeat_ngram: int = option(3, "captions repeat no run of words of this length; 0: they may", least=0)
+    no_repeat_ngram: int = option(3, "captions repeat no sequence of this many words; 0: they may", least=0)
     mixed_bfloat16: bool = option(False, "bfloat16 products in the decoder; weights stay float32")
     seed: int = option(1, "seed of weights, dropout and data order", below=2**32)
 
@@ -56,15 +68,15 @@ class CaptioningConfig(RunConfig):
 
     @property
     def pretrained_encoder(self) -> bool:
-        """Whether the encoder starts from weights that were trained before."""
+        """Whether the encoder starts from trained weights."""
         return bool(self.init_from) or self.encoder_weights != "none"
 
 
 def recipe(data: str) -> CaptioningConfig:
-    """The settings that hold for a data source where the command line says nothing else.
+    """The default settings for a data source; options of the command line override them.
 
-    Rendered shapes are small pictures of a small language: a small CNN learns them from nothing, with the
-    decoder.
+    Rendered shapes are simple pictures with a small vocabulary: a small CNN is trained from scratch together
+    with the decoder.
     """
     if data != "shapes":
         return CaptioningConfig(data=data)

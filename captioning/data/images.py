@@ -92,6 +92,32 @@ def load_image(source: ImageSource, *, name: str | None = None, max_pixels: int 
         return _load_stream(stream, name, max_pixels)
 
 
+def resize(image: np.ndarray, size: int) -> np.ndarray:
+    """Squashes an image to a square, bicubic with antialias.
+
+    Args:
+        image: `(height, width, 3)` uint8.
+        size: side of the square in pixels.
+
+    Returns:
+        `(size, size, 3)` uint8.
+
+    Raises:
+        ValueError: `image` is not such an array.
+
+    Example:
+
+    >>> resize(np.full((3, 5, 3), 7, "uint8"), 2).tolist()
+    [[[7, 7, 7], [7, 7, 7]], [[7, 7, 7], [7, 7, 7]]]
+    """
+    image = np.asarray(image)
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[-1] != 3:
+        raise ValueError(f"expected an image (height, width, 3) of uint8, got {image.shape} of {image.dtype}")
+    if image.shape[:2] == (size, size):
+        return image
+    return np.asarray(Image.fromarray(image).resize((size, size), Image.Resampling.BICUBIC))
+
+
 def find_images(paths: Iterable[str | Path]) -> list[Path]:
     """Expands files, folders and glob patterns to image files.
 
@@ -138,6 +164,8 @@ def _is_image(path: Path) -> bool:
 
 def _reason(error: Exception, source: str | Path) -> str:
     """Why a file could not be opened, in words."""
+    if "://" in str(source):
+        return "this is a URL; download it first and give the file's path."
     if isinstance(error, FileNotFoundError):
         return "no such file."
     if isinstance(error, IsADirectoryError) or Path(source).is_dir():

@@ -1,1 +1,5 @@
-"""Metrics: `official` runs the COCO caption code, `cider` is the CIDEr-D of our own that validation uses."""
+"""How good captions are.
+
+`official` runs the official COCO caption code; `cider` is our own CIDEr-D, fast enough for validation after
+each epoch. `report` selects the images that `python -m captioning.evaluate` scores and writes its files.
+"""

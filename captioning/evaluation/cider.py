@@ -1,4 +1,4 @@
-"""CIDEr-D: how far captions agree with what several people wrote, fast enough to be called after every epoch.
+"""CIDEr-D: how well captions agree with those of several people, fast enough to be called after every epoch.
 
 Source of the method: Vedantam, Zitnick and Parikh, "CIDEr: Consensus-based Image Description Evaluation",
 CVPR 2015, with the clipping and the length penalty of CIDEr-D. The numbers are those of the authors' code.
@@ -10,6 +10,7 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 import numpy as np
 
 MAX_WORDS = 4  # n-grams of one to four words
+SIGMA = 6.0  # width of the Gaussian length penalty, in words
 
 
 class CiderD:
@@ -26,7 +27,6 @@ class CiderD:
     Args:
         references: for each image its reference captions, each a list of tokens. Document frequencies are
             counted in exactly these references, so they should be those of the whole split.
-        sigma: width of the Gaussian length penalty, in words.
 
     Raises:
         ValueError: there are no references, or none for one of the images.
@@ -41,15 +41,13 @@ class CiderD:
     (3.75, [7.5, 0.0])
     """
 
-    def __init__(self, references: Mapping[Hashable, Sequence[Sequence[str]]], sigma: float = 6.0):
+    def __init__(self, references: Mapping[Hashable, Sequence[Sequence[str]]]):
         _check_references(references)
-        self.sigma = sigma
         self._rows = {image: row for row, image in enumerate(references)}
         self._log_images = np.log(float(len(references)))
         captions_of = np.array([len(captions) for captions in references.values()])
-        self._first = np.concatenate(
-            [[0], np.cumsum(captions_of)]
-        )  # (images + 1,) an image's first reference
+        # (images + 1,) an image's first reference
+        self._first = np.concatenate([[0], np.cumsum(captions_of)])
         self._ngrams: dict[tuple[str, ...], int] = {}
         captions = [caption for several in references.values() for caption in several]
         self._index_references(captions, image_of=np.repeat(np.arange(len(references)), captions_of))
@@ -88,7 +86,7 @@ class CiderD:
         return float(scores.mean()), scores
 
     def score_each(self, images: Sequence[Hashable], captions: Sequence[Sequence[str]]) -> np.ndarray:
-        """Scores captions in a row, of which several may be of one image (samples of self-critical training).
+        """Scores captions, several of which may be of one image (samples of self-critical training).
 
         Args:
             images: for each caption its image.
@@ -136,13 +134,13 @@ class CiderD:
         cosines = np.divide(dots, scale, out=np.zeros_like(dots), where=scale > 0)
         lengths = np.array([_length(caption) for caption in captions])
         difference = lengths[caption_of] - self._lengths[reference]
-        return cosines * np.exp(-(difference**2) / (2 * self.sigma**2))[:, None], caption_of
+        return cosines * np.exp(-(difference**2) / (2 * SIGMA**2))[:, None], caption_of
 
     def _look_up(self, reference, ngram):
         """The weight of an n-gram in a reference, zero where it does not occur."""
-        wanted = reference * len(self._ngrams) + ngram
-        place = np.searchsorted(self._keys, wanted)
-        return np.where(self._keys[place] == wanted, self._weights[place], 0.0)
+        key = reference * len(self._ngrams) + ngram
+        index = np.searchsorted(self._keys, key)
+        return np.where(self._keys[index] == key, self._weights[index], 0.0)
 
 
 def _check_references(references):

@@ -35,7 +35,7 @@ def official_metrics(
 
     Returns:
         `BLEU-1` to `BLEU-4`, `METEOR` where computed, `ROUGE-L` and `CIDEr`; and under `tokenizer` and `tool`
-        what made them.
+        the tokenizer and the version of the code.
 
     Raises:
         UserError: pycocoevalcap is not installed, Java is needed and absent, or Java fails.
@@ -73,8 +73,7 @@ def find_tool() -> str:
         return f"{TOOL} {importlib.metadata.version(TOOL)}"
     except importlib.metadata.PackageNotFoundError:
         raise UserError(
-            f"Evaluation needs the package {TOOL}, which is not installed. "
-            "Install it by `pip install 'unrolled[evaluation]'`."
+            f"Evaluation needs the package {TOOL}, which is not installed: run `pip install '.[evaluation]'`."
         ) from None
 
 
@@ -87,7 +86,7 @@ def java_present() -> bool:
 
 
 def choose_tools(tokenizer: str, meteor: bool | str) -> tuple[str, bool]:
-    """What `"auto"` stands for here, with or without Java; see `official_metrics`.
+    """The tokenizer, and whether METEOR is computed, with `"auto"` resolved; see `official_metrics`.
 
     Raises:
         UserError: what is asked for needs Java, and there is none.
@@ -110,7 +109,7 @@ def _tokenize_words(captions):
 
 
 def _tokenize_ptb(captions):
-    """What the official `PTBTokenizer` gives, from its Java program, its options and its list of punctuation.
+    """The tokens of the official `PTBTokenizer`, from its Java program, its options and its punctuation list.
 
     The official wrapper writes into the package's folder, which may be read-only, and talks to the terminal.
     """
@@ -123,8 +122,11 @@ def _tokenize_ptb(captions):
     if len(lines) != len(texts) + 1:
         raise UserError(f"The PTB tokenizer returned {len(lines) - 1} lines for {len(texts)} captions.")
     # A token may hold other spaces: the official code splits at this one only.
-    kept = (" ".join(w for w in line.rstrip().split(" ") if w not in module.PUNCTUATIONS) for line in lines)
-    return {image: [next(kept) for _ in several] for image, several in captions.items()}
+    tokenized = (
+        " ".join(word for word in line.rstrip().split(" ") if word not in module.PUNCTUATIONS)
+        for line in lines
+    )
+    return {image: [next(tokenized) for _ in several] for image, several in captions.items()}
 
 
 def _run_java(command, text):
@@ -148,7 +150,7 @@ def _scores(references, candidates, meteor):
 
 @contextlib.contextmanager
 def _meteor() -> Iterator[Any]:
-    """The official METEOR scorer; its Java process and pipes, which it leaves to chance, are closed."""
+    """The official METEOR scorer; closes its Java process and pipes, which it does not close itself."""
     scorer = _import("meteor.meteor").Meteor()
     process = scorer.meteor_p
     try:

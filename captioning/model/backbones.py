@@ -1,4 +1,4 @@
-"""The convolutional networks that an encoder can be made of: by name, with preprocessing and weights."""
+"""The convolutional networks that can be an encoder: by name, with preprocessing and weights."""
 
 import difflib
 import warnings
@@ -41,19 +41,19 @@ _IMAGE_SIZES = {
 
 
 class EncoderError(UserError):
-    """An encoder cannot be built as asked."""
+    """An encoder cannot be built with these settings."""
 
 
 class Backbone(NamedTuple):
     """A network by name.
 
     Attributes:
-        name: its name, spelt as its origin does.
+        name: its name in the original spelling.
         image_size: side of its native input in pixels.
         build: from an image size to a functional model with random weights, from `(batch, size, size, 3)`
             preprocessed pixels to `(batch, rows, columns, channels)`.
         preprocess: from float pixels in [0, 255] to what the model expects.
-        load_imagenet: fills such a model with its published weights, or raises `WeightsError`.
+        load_imagenet: loads the published weights into such a model, or raises `WeightsError`.
     """
 
     name: str
@@ -72,7 +72,7 @@ def backbone_names() -> list[str]:
 
 
 def find_backbone(name: str) -> Backbone:
-    """The network of that name, in any mixture of capital and small letters.
+    """The network of that name; upper and lower case do not matter.
 
     Args:
         name: `efficientnet_lite0`, `efficientnet_lite1`, `efficientnet_lite2`, `small_cnn`, or a class name
@@ -107,7 +107,7 @@ def build_backbone(backbone: Backbone, image_size: int, weights: str | Path | No
 
     Raises:
         EncoderError: the network does not work on images of this size.
-        WeightsError: the weights cannot be had, or do not fit.
+        WeightsError: the weights are not available, or do not fit.
     """
     try:
         model = backbone.build(image_size)
@@ -125,7 +125,7 @@ def build_backbone(backbone: Backbone, image_size: int, weights: str | Path | No
 
 
 def load_weights_file(model: keras.Model, path: Path, name: str) -> None:
-    """Fills a backbone from a file.
+    """Loads the weights of a backbone from a file.
 
     Args:
         model: the backbone.
@@ -143,7 +143,7 @@ def load_weights_file(model: keras.Model, path: Path, name: str) -> None:
     readers = {".npz": _load_npz, ".pth": _load_pth, ".h5": _load_keras, ".keras": _load_keras}
     if path.suffix not in readers:
         raise WeightsError(
-            f"{path} is no weights file: expected a name that ends in .h5, .keras, .npz or .pth."
+            f"{path} is not a weights file: expected a name that ends in .h5, .keras, .npz or .pth."
         )
     try:
         readers[path.suffix](model, path)
@@ -158,11 +158,11 @@ def load_weights_file(model: keras.Model, path: Path, name: str) -> None:
 
 
 def small_cnn(image_size: int) -> keras.Model:
-    """A small network to be trained from nothing on simple pictures.
+    """A small network to be trained from scratch on simple pictures.
 
-    Its grid has an eighth of the input's side and 128 channels. Two channels with each cell's place, from -1
-    to 1, enter before the last convolution (Liu et al. 2018, "CoordConv", https://arxiv.org/abs/1807.03247),
-    so that a caption can speak of left and right, above and below.
+    Its grid has an eighth of the input's side and 128 channels. Two channels with each cell's position, from
+    -1 to 1, enter before the last convolution (Liu et al. 2018, "CoordConv",
+    https://arxiv.org/abs/1807.03247), so that captions can distinguish left from right and top from bottom.
     """
     inputs = keras.Input((image_size, image_size, 3), name="pixels")
     x = inputs
@@ -174,7 +174,7 @@ def small_cnn(image_size: int) -> keras.Model:
 
 
 class CellPlaces(layers.Layer):
-    """Appends two channels to a grid: row and column of each cell, from -1 (top, left) to 1 (bottom, right).
+    """Appends two channels to a grid: each cell's row and column, from -1 (top, left) to 1 (bottom, right).
 
     Example:
 
@@ -185,11 +185,11 @@ class CellPlaces(layers.Layer):
 
     def call(self, inputs):
         rows, columns = inputs.shape[1:3]
-        places = np.stack(
+        positions = np.stack(
             np.meshgrid(np.linspace(-1, 1, rows), np.linspace(-1, 1, columns), indexing="ij"), axis=-1
         )
-        places = ops.convert_to_tensor(places[None], dtype=self.compute_dtype)  # (1, rows, columns, 2)
-        return ops.concatenate([inputs, ops.tile(places, (ops.shape(inputs)[0], 1, 1, 1))], axis=-1)
+        positions = ops.convert_to_tensor(positions[None], dtype=self.compute_dtype)  # (1, rows, columns, 2)
+        return ops.concatenate([inputs, ops.tile(positions, (ops.shape(inputs)[0], 1, 1, 1))], axis=-1)
 
     def compute_output_shape(self, input_shape):
         return (*input_shape[:-1], input_shape[-1] + 2)
@@ -204,7 +204,7 @@ def _conv_norm_relu(x, channels, stride, name):
 
 def _no_imagenet(model):
     raise WeightsError(
-        "small_cnn has no ImageNet weights. Give none to train it from nothing, or a weights file."
+        "small_cnn has no ImageNet weights. Give none to train it from scratch, or a weights file."
     )
 
 
@@ -250,15 +250,15 @@ def _download_imagenet(name, build, model):
     except Exception as error:  # Keras raises a bare Exception where the download fails
         raise WeightsError(
             f"The ImageNet weights of {name} could not be downloaded ({error}). Check the connection, or "
-            "fetch the file by other means and give its path as the weights; efficientnet_lite0 to 2 need no "
-            "download."
+            "download the file by other means and give its path as the weights; efficientnet_lite0 to 2 need "
+            "no download."
         ) from error
     model.set_weights(loaded.get_weights())
 
 
 def _load_keras(model, path):
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # where a file does not fit, Keras warns of each part and then raises
+        warnings.simplefilter("ignore")  # where a file does not fit, Keras warns for each part, then raises
         model.load_weights(str(path))
 
 

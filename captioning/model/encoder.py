@@ -1,4 +1,4 @@
-"""The encoder: photographs of any size to a grid of features, and all that lies between."""
+"""The encoder: photographs of any size to a grid of features, preprocessing included."""
 
 import contextlib
 import hashlib
@@ -7,8 +7,8 @@ from pathlib import Path
 import keras
 import numpy as np
 from keras import ops
-from PIL import Image
 
+from captioning.data.images import resize
 from captioning.model.backbones import EncoderError, build_backbone, find_backbone
 
 # Part of every fingerprint: raise it when the same weights give other features.
@@ -21,13 +21,13 @@ class Encoder(keras.layers.Layer):
 
     The layer squashes images to its own square size, scales the pixels as the network expects them, and
     gives the cells of the last feature map. Its config rebuilds it without any weights file; weights then
-    load as in any other Keras layer. Set `trainable = False` to use it as it is: batch norms then keep their
-    averages and nothing is dropped, in training too. With `fixed_norms` they do so while all weights are
-    trained: the way to fine-tune, as small batches would spoil averages over ImageNet.
+    load as in any other Keras layer. With `trainable = False` it runs in inference mode, in training too:
+    batch norms keep their averages and nothing is dropped. With `fixed_norms` it does so while its weights
+    are trained: the way to fine-tune, as small batches would spoil averages over ImageNet.
 
     Args:
         architecture: `efficientnet_lite0`, `efficientnet_lite1`, `efficientnet_lite2`, `small_cnn` (64 x 64
-            pixels, to be trained from nothing) or a model of `keras.applications` by its class name, such as
+            pixels, to be trained from scratch) or a model of `keras.applications` by its class name, such as
             `ResNet50`; in capital or small letters.
         weights: `"imagenet"`, a weights file of the network (`.h5`, `.keras`, `.npz`, and `.pth` for
             EfficientNet-Lite; see `load_weights_file`), or None for random weights.
@@ -44,14 +44,14 @@ class Encoder(keras.layers.Layer):
         Features `(batch, rows * columns, channels)` float32, row by row.
 
     Attributes:
-        architecture: the name as its origin spells it.
+        architecture: the name in its original spelling.
         image_size: side of the square in pixels.
         grid: `(rows, columns)` of the feature map.
         channels: features in each cell.
 
     Raises:
         EncoderError: no such network, or not for this size.
-        WeightsError: the weights cannot be had, or do not fit.
+        WeightsError: the weights are not available, or do not fit.
 
     Example:
 
@@ -72,18 +72,19 @@ class Encoder(keras.layers.Layer):
     ):
         # Pixels keep float32 until they are scaled, whatever the policy of the network.
         super().__init__(autocast=False, **kwargs)
-        found = find_backbone(architecture)
-        self.architecture = found.name
-        self.image_size = image_size or found.image_size
+        network = find_backbone(architecture)
+        self.architecture = network.name
+        self.image_size = image_size or network.image_size
         self.fixed_norms = fixed_norms
-        self._preprocess = found.preprocess
+        self._preprocess = network.preprocess
         with _dtype_policy(self.dtype_policy):
-            self.backbone = build_backbone(found, self.image_size, weights)
+            self.backbone = build_backbone(network, self.image_size, weights)
         self.backbone.trainable = self.trainable
         rows, columns, self.channels = self.backbone.output_shape[1:]
         if not rows * columns:
             raise EncoderError(
-                f"{found.name} needs images larger than {self.image_size} pixels: nothing of them is left."
+                f"{network.name} needs images larger than {self.image_size} pixels: its feature map would be "
+                "empty."
             )
         self.grid = (rows, columns)
         self.built = True
@@ -116,7 +117,7 @@ class Encoder(keras.layers.Layer):
         return resize(image, self.image_size)
 
     def resize_in_graph(self, images):
-        """What `prepare` does to one image, for a batch `(batch, height, width, 3)` of floats, in the graph.
+        """Resizes a batch `(batch, height, width, 3)` of floats in the graph, as `prepare` does on the host.
 
         Pixels are rounded as on the host, so no gradient passes to images of another size.
         """
@@ -125,7 +126,7 @@ class Encoder(keras.layers.Layer):
         return ops.clip(ops.round(resized), 0.0, 255.0)  # bicubic overshoots at edges
 
     def fingerprint(self) -> str:
-        """A short hash of all that decides the features: network, size, preprocessing and weights."""
+        """A short hash of all that the features depend on: network, size, preprocessing and weights."""
         digest = hashlib.sha256(f"{self.architecture} {self.image_size} {PREPROCESSING}".encode())
         for weight in self.backbone.weights:
             array = np.ascontiguousarray(weight.numpy())
@@ -134,7 +135,7 @@ class Encoder(keras.layers.Layer):
         return digest.hexdigest()[:32]
 
     def get_config(self):
-        """The layer's settings; the weights travel beside them."""
+        """The layer's arguments; the weights are saved beside them."""
         settings = {
             "architecture": self.architecture,
             "weights": None,
@@ -142,32 +143,6 @@ class Encoder(keras.layers.Layer):
             "fixed_norms": self.fixed_norms,
         }
         return {**super().get_config(), **settings}
-
-
-def resize(image: np.ndarray, size: int) -> np.ndarray:
-    """Squashes an image to a square, bicubic with antialias.
-
-    Args:
-        image: `(height, width, 3)` uint8.
-        size: side of the square in pixels.
-
-    Returns:
-        `(size, size, 3)` uint8.
-
-    Raises:
-        ValueError: `image` is no such array.
-
-    Example:
-
-    >>> resize(np.full((3, 5, 3), 7, "uint8"), 2).tolist()
-    [[[7, 7, 7], [7, 7, 7]], [[7, 7, 7], [7, 7, 7]]]
-    """
-    image = np.asarray(image)
-    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[-1] != 3:
-        raise ValueError(f"expected an image (height, width, 3) of uint8, got {image.shape} of {image.dtype}")
-    if image.shape[:2] == (size, size):
-        return image
-    return np.asarray(Image.fromarray(image).resize((size, size), Image.Resampling.BICUBIC))
 
 
 @contextlib.contextmanager

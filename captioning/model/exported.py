@@ -1,12 +1,14 @@
-"""A captioner that runs an exported SavedModel: the calls of `captioning.model.Captioner`, fixed options."""
+"""An exported SavedModel behind the calls of `captioning.model.Captioner`; its search options are fixed."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
-from captioning.model.captioner import Caption
-from shared.export import ExportError, read_settings
+from captioning.data.images import ImageSource
+from captioning.model.captions import Caption, caption_any
+from shared.export import ExportError, open_export
 from shared.system.cli import UserError
 
 SETTINGS_FILE = "captioner.json"
@@ -18,54 +20,52 @@ class ExportedCaptioner:
     Args:
         path: the SavedModel folder.
 
+    Attributes:
+        image_size: side in pixels of the squares that the model reads.
+        search_defaults: the options of the search; there are no others.
+
     Raises:
         UserError: the folder was not written by `captioning.export`, or does not load.
     """
 
     def __init__(self, path: Path):
         self.path = Path(path)
-        self.settings = read_settings(self.path, SETTINGS_FILE)
+        self._export = open_export(self.path, SETTINGS_FILE, ("pixels",))
         try:
-            self._image_size, self._search = self.settings["image_size"], dict(self.settings["search"])
-            self._loaded = tf.saved_model.load(str(self.path))  # the functions live as long as it does
-            self._run = self._loaded.signatures["pixels"]
-        except (OSError, ValueError, KeyError, TypeError, tf.errors.OpError) as error:
+            self.image_size = int(self._export.settings["image_size"])
+            self.search_defaults = dict(self._export.settings["search"])
+        except (KeyError, TypeError, ValueError) as error:
             raise ExportError(
-                f"{path} does not load as an exported captioner ({error}). Export the model again."
+                f"{self.path / SETTINGS_FILE} is damaged: image_size or search is missing ({error}). "
+                "Export the model again."
             ) from error
 
-    def prepare(self, image: np.ndarray) -> np.ndarray:
-        """`(height, width, 3)` uint8 pixels to the square of pixels that the model reads."""
-        from captioning.model.encoder import resize
-
-        return resize(image, self._image_size)
-
-    def caption(self, images: np.ndarray, **options) -> list[list[Caption]]:
-        """Describes prepared images, `(images, image_size, image_size, 3)` uint8; see `Captioner.caption`.
+    def caption(
+        self, images: "ImageSource | Sequence[ImageSource]", **options
+    ) -> list[Caption] | list[list[Caption]]:
+        """Describes one image or several, as `Captioner.caption` does.
 
         Raises:
-            UserError: `options` differ from those that the export was made with.
+            UserError: an image cannot be read, or `options` are not those of the export.
         """
+        return caption_any(self, images, **options)
+
+    def caption_pixels(self, pixels: np.ndarray, **options) -> list[list[Caption]]:
+        """As `caption`, for a batch `(images, height, width, 3)` uint8 in one call of the model."""
         self._check_options(options)
-        outputs = {name: value.numpy() for name, value in self._run(images=tf.constant(images)).items()}
+        outputs = self._export.signatures["pixels"](images=tf.constant(pixels))
+        texts = np.char.decode(outputs["captions"].numpy().astype("S"), "utf-8").tolist()
+        numbers = (outputs[name].numpy().tolist() for name in ("log_probs", "confidences"))
         return [
-            [
-                Caption(text, tuple(text.split()), float(log_prob), float(confidence))
-                for text, log_prob, confidence in zip(*row, strict=True)
-            ]
-            for row in zip(
-                np.char.decode(outputs["captions"].astype("S"), "utf-8").tolist(),
-                outputs["log_probs"],
-                outputs["confidences"],
-                strict=True,
-            )
+            [Caption(text, tuple(text.split()), *pair) for text, *pair in zip(*rows, strict=True)]
+            for rows in zip(texts, *numbers, strict=True)
         ]
 
     def _check_options(self, options):
         for name, value in options.items():
-            if name not in self._search or value != self._search[name]:
-                fixed = ", ".join(f"{known}={setting}" for known, setting in self._search.items())
+            if name not in self.search_defaults or value != self.search_defaults[name]:
+                fixed = ", ".join(f"{known}={setting}" for known, setting in self.search_defaults.items())
                 raise UserError(
-                    f"{self.path} was exported with {fixed}; {name}={value} is not possible any more. "
-                    "Leave the option out, or export the model again."
+                    f"{self.path} was exported with {fixed}; {name}={value} is not possible. "
+                    "Omit the option, or export the model again."
                 )

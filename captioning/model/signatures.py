@@ -1,35 +1,31 @@
-"""What an exported captioner answers to, and the proof that it answers as the Python model does."""
+"""The signatures of an exported captioner: encoded files or pixels in, captions out."""
 
-import io
-from pathlib import Path
-
-import numpy as np
 import tensorflow as tf
-from PIL import Image
-
-from shared.export import ExportError, call_alone
 
 
 def caption_signatures(captioner, search: dict) -> dict:
     """The signatures of an exported captioner.
 
     `serving_default` takes `images`, a vector of encoded JPEG, PNG, GIF or BMP files of any sizes; `pixels`
-    takes `images`, `(images, height, width, 3)` uint8. There must be one at least. Both return
-    `captions`, `log_probs` and `confidences`, each `(images, n_best)`.
+    takes `images`, `(images, height, width, 3)` uint8; at least one image each. Both return `captions`,
+    `log_probs` and `confidences`, each `(images, n_best)`.
 
-    Files are decoded by TensorFlow, not by `load_image`. As there, grey and CMYK become
-    RGB, transparent parts of a PNG are laid on white, and of an animation the first frame counts. Unlike
-    there,
+    Files are decoded by TensorFlow, not by `load_image`. Both convert grey and CMYK to RGB, composite
+    transparent parts of a PNG on white, and take the first frame of an animation. But TensorFlow
 
-    - EXIF orientation is not applied: a photograph that a camera stored on its side is seen on its side;
-    - transparent parts of a GIF keep the colour that the file has for them;
-    - TIFF is not read, WebP by newer versions of TensorFlow only;
-    - one file that cannot be decoded fails the call for all.
+    - does not apply the EXIF orientation: a photograph that a camera stored on its side stays on its side;
+    - leaves transparent parts of a GIF in the colour that the file has for them;
+    - reads no TIFF, and WebP in newer versions only;
+    - fails the call for all images where one file cannot be decoded.
 
-    Callers who need better decode themselves and send `pixels`.
+    Callers who need more decode the files themselves and send `pixels`.
+
+    Args:
+        captioner: a `captioning.model.Captioner`.
+        search: options of its beam search.
     """
     words = tf.constant(list(captioner.vocabulary.tokens))
-    size = captioner.encoder.image_size
+    size = captioner.image_size
 
     def describe(pixels):
         decoded = captioner.search(captioner.encoder(pixels, training=False), **search)
@@ -70,7 +66,7 @@ def _decode(encoded):
 
 
 def _decode_png(encoded):
-    """A PNG laid on white."""
+    """A PNG on a white background."""
     # Asked for four channels, TensorFlow invents an opacity where a palette has none. So the file's own
     # channels are asked for: grey and opacity are two, RGB and opacity four.
     own = tf.io.decode_png(encoded)
@@ -84,39 +80,3 @@ def _write(words, tokens, vocabulary):
     special = (tokens == vocabulary.PAD) | (tokens == vocabulary.START) | (tokens == vocabulary.END)
     joined = tf.strings.reduce_join(tf.where(special, "", words), axis=-1, separator=" ")
     return tf.strings.strip(joined)
-
-
-def check_export(folder: Path, captioner, search: dict) -> None:
-    """Compares the SavedModel, in a process of its own, with the captioner on pictures made for it.
-
-    Raises:
-        ExportError: a caption or its log-probability differs.
-    """
-    images = _test_images(captioner.encoder.image_size)
-    expected = captioner.caption(images, **search)
-    encoded = np.array([_png(image) for image in images], dtype=object)
-    answers = call_alone(folder, {"pixels": {"images": images}, "serving_default": {"images": encoded}})
-    for signature, outputs in answers.items():
-        for row, captions in enumerate(expected):
-            for rank, caption in enumerate(captions):
-                text = outputs["captions"][row, rank].decode("utf-8")
-                log_prob = float(outputs["log_probs"][row, rank])
-                if text != caption.text or abs(log_prob - caption.log_prob) > 1e-3:
-                    raise ExportError(
-                        f"The SavedModel's {signature} says {text!r} ({log_prob:.4f}) where the Python model "
-                        f"says {caption.text!r} ({caption.log_prob:.4f}). Nothing was written."
-                    )
-
-
-def _test_images(size: int) -> np.ndarray:
-    """Three smooth random pictures `(3, size, size, 3)`: any picture serves, as only equality is asked."""
-    noise = np.random.default_rng(0).integers(0, 256, (3, 5, 7, 3), dtype=np.uint8)
-    return np.stack(
-        [np.asarray(Image.fromarray(image).resize((size, size), Image.Resampling.BICUBIC)) for image in noise]
-    )
-
-
-def _png(image: np.ndarray) -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(image).save(buffer, format="PNG")
-    return buffer.getvalue()

@@ -1,4 +1,4 @@
-"""What became of each image, written line by line as text, JSON Lines or CSV."""
+"""The result of each image, written line by line as text, JSON Lines or CSV."""
 
 import csv
 import io
@@ -7,18 +7,18 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from shared.system.output import open_output
+from shared.system.output import open_output, print_error
 
 if TYPE_CHECKING:
-    from captioning.model.captioner import Caption
+    from captioning.model.captions import Caption
 
 CSV_COLUMNS = ("image", "rank", "caption", "log_prob", "confidence", "error")
 
 
 class Result(NamedTuple):
-    """What became of one image: its captions, best first, or why there are none.
+    """The captions of one image, best first, or the error that prevented them.
 
-    `key` is what stood for the image in the input, a path for example.
+    `key` names the image, by its path for example.
     """
 
     key: Any
@@ -29,8 +29,10 @@ class Result(NamedTuple):
 def write_results(results: Iterable[Result], form: str, path: Path | None = None) -> int:
     """Writes each result as soon as it is there, so that nothing is lost if the run is stopped.
 
+    Where they go to a file, errors are printed on standard error too.
+
     Args:
-        results: what to write.
+        results: the results.
         form: `"text"`, `"jsonl"` or `"csv"`.
         path: file to write, or None for standard output.
 
@@ -48,6 +50,8 @@ def write_results(results: Iterable[Result], form: str, path: Path | None = None
         for result in results:
             failures += result.error is not None
             write(as_lines(result) + "\n")
+            if result.error is not None and path is not None:
+                print_error(_as_text(result))
     return failures
 
 
@@ -83,7 +87,7 @@ def _as_csv(result: Result) -> str:
 
 
 def scored(caption: "Caption") -> dict[str, str | float]:
-    """A caption with its scores, as it is written to JSON and CSV."""
+    """A caption with its probabilities, as it is written to JSON and CSV."""
     return {
         "caption": caption.text,
         "log_prob": round(caption.log_prob, 4),

@@ -1,4 +1,4 @@
-"""Training batches as a pure function of (seed, epoch), so that a run can go on exactly where it stopped."""
+"""Training batches as a pure function of (seed, epoch), so that a run resumes exactly where it stopped."""
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -28,13 +28,14 @@ def encode_captions(
 
 
 class CaptionBatches:
-    """Batches of images with some of their captions, in an order drawn anew each epoch.
+    """Batches of images with some of their captions, in a new random order each epoch.
 
     Args:
         captions: token ids of every caption of every image, see `encode_captions`.
         images: a function from rows and a random generator to a dict of the images' part of the batch.
-        batch_size: images in a batch; a last smaller batch is left out, unless it is the only one.
-        captions_per_image: captions of one image in a batch; an image with fewer gets empty, unscored ones.
+        batch_size: images in a batch; a last smaller batch is dropped, unless it is the only one.
+        captions_per_image: captions of one image in a batch; an image with fewer is padded with empty ones,
+            which the loss ignores.
         seed: seed of order, choice of captions and mirroring.
     """
 
@@ -68,19 +69,25 @@ class CaptionBatches:
         length = -(-longest // LENGTH_STEP) * LENGTH_STEP
         tokens = np.full((len(rows), self.captions_per_image, length), Vocabulary.PAD, dtype=np.int32)
         for image, captions in enumerate(chosen):
-            for place, caption in enumerate(captions):
-                tokens[image, place, : len(caption)] = caption
+            for index, caption in enumerate(captions):
+                tokens[image, index, : len(caption)] = caption
         return tokens
 
     def _choose(self, captions, random):
-        picked = random.permutation(len(captions))[: self.captions_per_image]
-        return [captions[index] for index in picked]
+        indices = random.permutation(len(captions))[: self.captions_per_image]
+        return [captions[index] for index in indices]
 
 
 def features_of(plain: np.ndarray, mirrored: np.ndarray | None) -> Callable:
-    """Images of a batch as cached features `(images, cells, channels)`, half of them from `mirrored`.
+    """A function that gives the images of a batch as cached features, half of them from `mirrored`.
 
-    They become float32 here: TensorFlow logs an error about float16 on processors that are slow at it.
+    Args:
+        plain: features `(images, cells, channels)`.
+        mirrored: those of the mirrored images; None: no image is mirrored.
+
+    Returns:
+        The function `images` of `CaptionBatches`. Its features are float32: TensorFlow logs an error about
+        float16 on processors that are slow at it.
     """
 
     def images(rows, random):
@@ -94,23 +101,30 @@ def features_of(plain: np.ndarray, mirrored: np.ndarray | None) -> Callable:
 
 
 def pixels_of(examples: Sequence[Example], prepare: Callable, mirror: bool) -> Callable:
-    """Images of a batch as pixels, loaded and prepared for the encoder in threads."""
-    kept: dict[int, np.ndarray] = {}
+    """A function that gives the images of a batch as pixels, loaded in threads.
+
+    Args:
+        examples: the images.
+        prepare: from an image `(height, width, 3)` uint8 to the pixels that the encoder reads.
+        mirror: whether half of them are mirrored.
+
+    Returns:
+        The function `images` of `CaptionBatches`.
+    """
+    cached: dict[int, np.ndarray] = {}
     pool = ThreadPoolExecutor(max_workers=4)
 
     def load(row):
-        if row in kept:
-            return kept[row]
+        if row in cached:
+            return cached[row]
         image = prepare(examples[row].load())
-        if len(kept) * image.nbytes < PIXELS_IN_MEMORY:
-            kept[row] = image
+        if len(cached) * image.nbytes < PIXELS_IN_MEMORY:
+            cached[row] = image
         return image
 
     def images(rows, random):
         flips = random.random(len(rows)) < 0.5 if mirror else np.zeros(len(rows), bool)
-        pictures = pool.map(load, rows.tolist())
-        return {
-            "images": np.stack([p[:, ::-1] if flip else p for p, flip in zip(pictures, flips, strict=True)])
-        }
+        pixels = zip(pool.map(load, rows.tolist()), flips, strict=True)
+        return {"images": np.stack([image[:, ::-1] if flip else image for image, flip in pixels])}
 
     return images

@@ -1,4 +1,4 @@
-"""Grid features of many images, computed once by a frozen encoder and kept on disk."""
+"""Grid features of many images, computed once by a frozen encoder and cached on disk."""
 
 import contextlib
 import hashlib
@@ -9,20 +9,18 @@ import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 from keras import ops
 from PIL import Image
-from tqdm import tqdm
 
+from captioning.data.examples import Example, LazyImage
 from captioning.model.encoder import Encoder
 from shared.system.cli import UserError
 from shared.system.files import write_text_atomic
-
-if TYPE_CHECKING:
-    from captioning.data.examples import Example
+from shared.system.progress import progress_bar
 
 LOADING_THREADS = 4
 BATCHES_BETWEEN_SAVES = 16
@@ -30,7 +28,7 @@ LARGEST_FLOAT16 = 65504.0
 
 
 class FeatureError(UserError):
-    """Features cannot be computed or kept."""
+    """Features cannot be computed or cached."""
 
 
 class Features(NamedTuple):
@@ -53,17 +51,17 @@ def default_cache_dir() -> Path:
 
 
 def extract_features(
-    examples: Sequence["Example"],
+    examples: Sequence[Example],
     encoder: Encoder,
     cache_dir: str | Path | None = None,
     batch_size: int = 32,
     flip: bool = False,
 ) -> Features:
-    """Grid features of images, from the cache or computed now.
+    """Grid features of images, read from the cache or computed.
 
-    The cache holds one folder for each encoder (its weights and preprocessing) and list of images (ids, and
-    size and time of files). Work that was interrupted goes on where it stopped. Images that cannot be read
-    are left out.
+    The cache has one folder for each encoder (its weights and preprocessing) and list of images (ids, and
+    size and time of files). Interrupted work resumes where it stopped. Images that cannot be read are left
+    out.
 
     Args:
         examples: the images; where several share an `image_id`, the first is taken.
@@ -90,8 +88,8 @@ def extract_features(
                 _extract(cache, encoder, batch_size, flip)
     except OSError as error:
         raise FeatureError(
-            f"The features cannot be kept in {cache.folder}: {error.strerror or error}. "
-            "Name a folder with enough room that you may write to."
+            f"The features cannot be written to {cache.folder}: {error.strerror or error}. "
+            "Name a folder with enough space that you may write to."
         ) from error
     return cache.features()
 
@@ -101,7 +99,7 @@ def _extract(cache: "_Cache", encoder: Encoder, batch_size: int, flip: bool) -> 
     cache.require_room()
     encode = _encode_function(encoder)
     todo = cache.examples[cache.position :]
-    bar = tqdm(total=len(cache.examples), initial=cache.position, unit="image", desc="Features", disable=None)
+    bar = progress_bar(title="Features", unit="image", total=len(cache.examples), done=cache.position)
     with cache.writing(), bar, contextlib.closing(_load_batches(todo, encoder, batch_size, flip)) as batches:
         for number, loaded in enumerate(batches, start=1):
             images = [image for image in loaded if not isinstance(image, str)]
@@ -123,7 +121,7 @@ def _encode_function(encoder: Encoder):
 
 
 def _load_batches(examples, encoder, batch_size, flip) -> Iterator[list[np.ndarray | str]]:
-    """Prepared images, or what is wrong with them; threads load a batch while the encoder reads the last."""
+    """Prepared images or error messages; threads load a batch while the encoder reads the one before."""
 
     def load(example):
         try:
@@ -145,13 +143,13 @@ def _load_batches(examples, encoder, batch_size, flip) -> Iterator[list[np.ndarr
 
 
 class _Cache:
-    """One folder of the cache: `features.f16`, the bare rows one after the other, and `state.json`.
+    """One folder of the cache: `features.f16`, the rows without a header, and `state.json`.
 
     The state says how many examples are done and which of them were bad. Rows beyond it come from a process
-    that was killed and are cut off.
+    that was killed; they are cut off.
     """
 
-    def __init__(self, cache_dir: Path, examples: Sequence["Example"], encoder: Encoder, flip: bool):
+    def __init__(self, cache_dir: Path, examples: Sequence[Example], encoder: Encoder, flip: bool):
         self.examples = examples
         self.shape = (encoder.grid[0] * encoder.grid[1], encoder.channels)
         self.row_bytes = 2 * self.shape[0] * self.shape[1]
@@ -164,7 +162,7 @@ class _Cache:
         self.position, self.bad = 0, {}
         with contextlib.suppress(OSError, ValueError, KeyError):  # no state or a damaged one: from the start
             state = json.loads(self.state_file.read_text(encoding="utf-8"))
-            bad = {int(place): problem for place, problem in state["bad"].items()}
+            bad = {int(index): problem for index, problem in state["bad"].items()}
             if self.data_file.stat().st_size >= (state["position"] - len(bad)) * self.row_bytes:
                 self.position, self.bad = state["position"], bad
 
@@ -178,7 +176,7 @@ class _Cache:
 
     @contextlib.contextmanager
     def locked(self):
-        """Keeps other processes from writing the same features; what they did before counts."""
+        """Keeps other processes from writing the same features; rereads what they wrote before."""
         self.folder.mkdir(parents=True, exist_ok=True)
         with open(self.folder / "lock", "a") as lock:
             _lock(lock, self.folder)
@@ -187,25 +185,25 @@ class _Cache:
 
     def announce(self):
         size = len(self.examples) * self.row_bytes / 1e6
-        done = f"; {self.position} are there" if self.position else ""
+        done = f"; {self.position} are done" if self.position else ""
         print(
             f"Features of {len(self.examples)} images: {size:,.1f} MB in {self.folder}{done}", file=sys.stderr
         )
 
     def require_room(self):
-        """Raises `FeatureError` where the disk has no room for the rows that are missing."""
-        there = self.data_file.stat().st_size if self.data_file.exists() else 0
-        needed = len(self.examples) * self.row_bytes - there
+        """Raises `FeatureError` where the disk has no space for the missing rows."""
+        written = self.data_file.stat().st_size if self.data_file.exists() else 0
+        needed = len(self.examples) * self.row_bytes - written
         free = shutil.disk_usage(self.folder).free
         if needed > free:
             raise FeatureError(
                 f"The features need {needed / 1e6:,.1f} MB more, and {self.folder} has {free / 1e6:,.1f} MB "
-                "left. Make room, or name a folder on another disk."
+                "left. Free some space, or name a folder on another disk."
             )
 
     @contextlib.contextmanager
     def writing(self):
-        """Opens the data for `append`, and saves what was done, whatever ends the block."""
+        """Opens the data for `append`, and saves what is done, however the block ends."""
         with open(self.data_file, "ab") as self._file:
             self._file.truncate(self.rows * self.row_bytes)
             try:
@@ -214,16 +212,15 @@ class _Cache:
                 self.save()
 
     def append(self, rows: np.ndarray | None, loaded: Sequence[np.ndarray | str]):
-        """Adds a batch: the rows of its good images, and the messages among what was loaded."""
+        """Adds a batch: the rows of its good images, and the error messages in `loaded`."""
         if rows is not None:
             self._file.write(np.ascontiguousarray(rows, dtype="<f2").tobytes())
-        self.bad |= {
-            self.position + place: item for place, item in enumerate(loaded) if isinstance(item, str)
-        }
+        messages = {self.position + index: item for index, item in enumerate(loaded) if isinstance(item, str)}
+        self.bad |= messages
         self.position += len(loaded)
 
     def save(self):
-        """Puts the rows on the disk, and then the state that counts them."""
+        """Writes the rows to the disk, and then the state that counts them."""
         self._file.flush()
         os.fsync(self._file.fileno())
         state = json.dumps({"position": self.position, "bad": self.bad})
@@ -236,7 +233,7 @@ class _Cache:
             raise FeatureError(
                 f"None of {len(self.examples)} images can be read{first}. Check where the images are."
             )
-        good = (example for place, example in enumerate(self.examples) if place not in self.bad)
+        good = (example for index, example in enumerate(self.examples) if index not in self.bad)
         array = np.memmap(self.data_file, dtype="<f2", mode="r", shape=(self.rows, *self.shape))
         return Features(array, {example.image_id: row for row, example in enumerate(good)}, problems)
 
@@ -249,11 +246,9 @@ def _key(examples, encoder, flip) -> str:
 
 
 def _identity(image) -> str:
-    """What changes when an image does: size and time of a file, the content of anything else."""
-    if hasattr(image, "identity"):
-        return (
-            image.identity
-        )  # a `captioning.data.examples.LazyImage`, not fetched only to be told from others
+    """A text that changes with the image: size and time of a file, a hash of the content of anything else."""
+    if isinstance(image, LazyImage):
+        return image.identity  # without fetching it
     if isinstance(image, str | Path):
         try:
             status = os.stat(image)
@@ -270,11 +265,11 @@ def _identity(image) -> str:
 def _lock(file, folder):
     try:
         import fcntl
-    except ImportError:  # Windows: two processes at once are the user's care
+    except ImportError:  # Windows: nothing prevents two processes at once
         return
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         raise FeatureError(
-            f"Another process is writing the features in {folder}. Wait until it is done, and start again."
+            f"Another process is writing the features in {folder}. Wait until it is done, then start again."
         ) from None

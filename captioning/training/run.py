@@ -1,15 +1,17 @@
 """One training run of a captioner: data, model, loss and validation for `shared.training.loop.train`."""
 
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from captioning.app import APP
 from captioning.config import CaptioningConfig
 from captioning.data.examples import CaptionData
-from captioning.data.load import load_examples
+from captioning.data.images import resize
 from captioning.evaluation.cider import CiderD
 from captioning.model.captioner import Captioner
 from captioning.training.batches import CaptionBatches, encode_captions, features_of, pixels_of
@@ -29,9 +31,9 @@ LOADING_THREADS = 4
 def train_captioner(
     config: CaptioningConfig,
     run: RunFolder,
+    data: CaptionData,
     *,
     resume: bool = False,
-    image_folder: Path | None = None,
     cache_dir: Path | None = None,
 ) -> TrainResult:
     """Trains a captioner in a run folder.
@@ -39,8 +41,8 @@ def train_captioner(
     Args:
         config: settings of the run.
         run: its folder.
-        resume: go on from the run's last checkpoint.
-        image_folder: folder of the images, where the source does not know it.
+        data: what `captioning.data.load_examples` read from `config.data`.
+        resume: continue from the run's last checkpoint.
         cache_dir: folder of the feature cache.
 
     Returns:
@@ -50,7 +52,6 @@ def train_captioner(
         UserError: the data cannot be used, or the settings do not fit them.
     """
     keras.utils.set_random_seed(config.seed)
-    data = load_examples(config.data, images=image_folder)
     if data.problems:
         print(
             f"{len(data.problems)} bad rows left out; `python -m captioning.data {config.data}` lists them."
@@ -67,19 +68,18 @@ def train_captioner(
         config.captions_per_image,
         config.seed,
     )
-    total_steps = config.epochs * batches.steps_per_epoch
+    warmup = min(config.warmup_steps / (config.epochs * batches.steps_per_epoch), 0.5)
     return train(
         captioner,
         make_adamw(config.learning_rate, config.weight_decay),
         CaptionLoss(config.label_smoothing),
         batches,
         epochs=config.epochs,
-        schedule=cosine(config.learning_rate, warmup=min(config.warmup_steps / total_steps, 0.5)),
+        schedule=cosine(config.learning_rate, warmup),
         steps_per_epoch=batches.steps_per_epoch,
         run=run,
         evaluate=Validation(validation, run, config),
         monitor="val_cider",
-        mode="max",
         patience=config.patience,
         clip_norm=config.clip_norm,
         average=config.average_decay,
@@ -88,12 +88,12 @@ def train_captioner(
 
 
 def make_captioner(config: CaptioningConfig, run: RunFolder, data: CaptionData, resume: bool) -> Captioner:
-    """The captioner as a run begins, with the words that its folder keeps from then on.
+    """The captioner at the start of a run; its vocabulary is saved in the run folder, or read from there.
 
     Raises:
-        UserError: the captions have no word that counts, or `config.init_from` is no model of these sizes.
+        UserError: no word is frequent enough, or `config.init_from` is not a model of these sizes.
     """
-    start = _trained_before(config.init_from) if config.init_from else None
+    start = APP.load(config.init_from, trainable=True) if config.init_from else None
     if resume:
         vocabulary = Vocabulary.load(run.vocabulary_file)
     else:
@@ -110,37 +110,28 @@ def _count_words(config, data) -> Vocabulary:
     captions = (caption for example in data.split("train") for caption in example.captions)
     vocabulary = Vocabulary.build(map(tokenize_words, captions), min_count=config.min_count)
     if len(vocabulary) == len(Vocabulary.build([])):
-        raise UserError(f"No word is {config.min_count} times in the training captions. Lower --min-count.")
-    return vocabulary
-
-
-def _trained_before(name) -> Captioner:
-    start = Captioner.from_any(name)
-    if not isinstance(start, Captioner):
         raise UserError(
-            f"--init-from {name} is an exported SavedModel, which cannot be trained. "
-            "Name the run folder or preset that it was made of."
+            f"No word occurs {config.min_count} times in the training captions. Lower --min-count."
         )
-    return start
+    return vocabulary
 
 
 def _copy_weights(start, captioner, name):
     try:
         captioner.set_weights(start.get_weights())
     except ValueError as error:
-        asked, there = _sizes(captioner), _sizes(start)
-        options = ", ".join(f"{option} {value}" for option, value in there.items() if asked[option] != value)
+        wanted = _sizes(captioner)
+        options = [f"{option} {value}" for option, value in _sizes(start).items() if wanted[option] != value]
         raise UserError(
-            f"--init-from {name} is a model of other sizes. To start from it, train with {options}."
+            f"--init-from {name} has other sizes. To start from it, train with {', '.join(options)}."
         ) from error
 
 
 def _sizes(captioner) -> dict[str, object]:
-    """The options that decide on the shapes of a captioner's weights."""
-    settings = {name: captioner.settings[name] for name in ("cell", "units", "depth", "num_heads")}
-    settings["decoder"] = captioner.decoder_name
-    options = {"encoder": captioner.encoder.architecture, **settings}
-    return {f"--{name.replace('_', '-')}": value for name, value in options.items()}
+    """The options that the shapes of a captioner's weights depend on."""
+    names = ("decoder", "cell", "units", "depth", "num_heads")
+    settings = {f"--{name.replace('_', '-')}": captioner.settings[name] for name in names}
+    return {"--encoder": captioner.encoder.architecture, **settings}
 
 
 def _usable(data: CaptionData, split: str) -> list:
@@ -148,7 +139,7 @@ def _usable(data: CaptionData, split: str) -> list:
     if not examples:
         raise UserError(
             f"{data.name} has no {split} split: its images are in {', '.join(data.splits)}. Training needs "
-            "some in train and some in validation; name them in the source's column or lists of splits."
+            "images in train and in validation; assign them in the source's split column or lists."
         )
     return examples
 
@@ -163,23 +154,21 @@ class CaptionLoss:
         features, tokens = captioner.features_of(batch, training=True), batch["tokens"]
         hidden = captioner.decoder.hidden(features, tokens[:, :, :-1], training=True)
         targets = tokens[:, :, 1:]
-        scored = tf.not_equal(targets, Vocabulary.PAD)
-        logits = captioner.decoder.score(
-            tf.boolean_mask(hidden, scored), training=True
-        )  # (words, vocabulary)
-        targets = tf.boolean_mask(targets, scored)
+        is_word = tf.not_equal(targets, Vocabulary.PAD)
+        hidden, targets = tf.boolean_mask(hidden, is_word), tf.boolean_mask(targets, is_word)
+        logits = captioner.decoder.logits(hidden, training=True)  # (words, vocabulary)
         return sequence_cross_entropy(targets, logits, None, label_smoothing=self.label_smoothing)
 
 
 class FeatureSource:
-    """Images as cached grid features: for an encoder that stays as it is."""
+    """Images as cached grid features, for an encoder that is not trained."""
 
     def __init__(self, captioner, examples, cache_dir, mirror):
         plain = extract_features(examples, captioner.encoder, cache_dir)
         mirrored = extract_features(examples, captioner.encoder, cache_dir, flip=True) if mirror else plain
-        # Each has the rows of the images that could be read when it was computed.
-        there = plain.index.keys() & mirrored.index.keys()
-        self.examples = [example for example in examples if example.image_id in there]
+        # Each has rows for the images that could be read when it was computed.
+        cached = plain.index.keys() & mirrored.index.keys()
+        self.examples = [example for example in examples if example.image_id in cached]
         _report([*plain.problems, *mirrored.problems] if len(self.examples) < len(examples) else [])
         self._plain = _select(plain, self.examples)
         self.batch = features_of(self._plain, _select(mirrored, self.examples) if mirror else None)
@@ -190,7 +179,7 @@ class FeatureSource:
 
 
 class PixelSource:
-    """Images as pixels: for an encoder that is trained too. Reads all of them once, to know which can be."""
+    """Images as pixels, for an encoder that is trained too. All are read once to find the bad ones."""
 
     def __init__(self, captioner, examples, cache_dir, mirror):
         with ThreadPoolExecutor(LOADING_THREADS) as pool:
@@ -199,12 +188,13 @@ class PixelSource:
         _report([problem for problem in problems if problem is not None])
         if not self.examples:
             raise UserError(f"None of {len(problems)} images can be read. Check where the images are.")
-        self.batch = pixels_of(self.examples, captioner.prepare, mirror)
+        self.batch = pixels_of(self.examples, partial(resize, size=captioner.image_size), mirror)
         self._captioner = captioner
 
     def caption(self, rows: slice, **options):
-        wanted = np.arange(len(self.examples))[rows]
-        return self._captioner.caption(self.batch(wanted, np.random.default_rng(0))["images"], **options)
+        indices = np.arange(len(self.examples))[rows]
+        pixels = self.batch(indices, np.random.default_rng(0))["images"]
+        return self._captioner.caption_pixels(pixels, **options)
 
 
 def _problem_of(example) -> str | None:
@@ -217,17 +207,17 @@ def _problem_of(example) -> str | None:
 
 def _report(problems):
     if problems:
-        print(f"Images that cannot be read are left out, {len(set(problems))} of them; first {problems[0]}")
+        print(f"{len(set(problems))} images cannot be read and are left out; the first: {problems[0]}")
 
 
 def _select(features, examples):
-    """The features of these examples; the memory map itself where it holds them and no others."""
+    """The features of these examples; the memory map itself where it holds exactly them."""
     rows = [features.index[example.image_id] for example in examples]
     return features.array if rows == list(range(len(features.array))) else features.array[rows]
 
 
 class Validation:
-    """Captions the validation images: CIDEr-D, exactly right captions, and samples to read."""
+    """Captions the validation images: CIDEr-D, the share of exact captions, and samples to read."""
 
     def __init__(self, source, run, config):
         self.source, self.run, self.config = source, run, config
@@ -243,10 +233,9 @@ class Validation:
         captions = {}
         for first in range(0, len(examples), size):
             rows = slice(first, first + size)
-            found = self.source.caption(rows, **options)
-            captions.update(
-                {e.image_id: list(c[0].tokens) for e, c in zip(examples[rows], found, strict=True)}
-            )
+            results = self.source.caption(rows, **options)
+            for example, (best, *_) in zip(examples[rows], results, strict=True):
+                captions[example.image_id] = list(best.tokens)
         self._show(epoch, captions)
         exact = np.mean([captions[image] in references for image, references in self.references.items()])
         return {"val_cider": self.cider.score(captions)[0], "val_exact": float(exact)}

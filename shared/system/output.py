@@ -36,10 +36,13 @@ def check_free(path: Path) -> None:
     """Checks that a folder can be made.
 
     Raises:
-        UserError: there is a file of that name, or a folder that is not empty.
+        UserError: there is a file of that name, a folder that is not empty, or a file on the way.
     """
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise UserError(f"{path} exists already. Name a new folder with --out, or remove it first.")
+    parent = next(parent for parent in path.absolute().parents if parent.exists())
+    if not parent.is_dir():
+        raise UserError(f"{path} cannot be made: {parent} is a file. Name another folder with --out.")
 
 
 @contextlib.contextmanager
@@ -79,6 +82,12 @@ def open_output(path: Path | None) -> Iterator[Callable[[str], None]]:
         if path is not None:
             with contextlib.suppress(OSError):  # all of it was flushed, or its failure was raised
                 stream.close()
+
+
+def print_error(text: str) -> None:
+    """Prints a line on standard error; a progress bar there makes way for it."""
+    with tqdm.external_write_mode(file=sys.stderr):
+        print(text, file=sys.stderr, flush=True)
 
 
 def write_whole(path: Path, text: str) -> None:

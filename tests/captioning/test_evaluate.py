@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 from captioning import evaluate
-from captioning.evaluation import official
+from captioning.app import APP
+from captioning.config import SEARCH_DEFAULTS
+from captioning.evaluation import official, report
 from captioning.evaluation.official import java_present, official_metrics
 from shared.system.cli import UserError, run_script
 
@@ -108,20 +110,30 @@ def test_ptb_tokens_are_those_of_the_official_tokenizer(capfd):
 
 
 @needs_java
-def test_odd_captions_score_and_no_process_stays_behind(monkeypatch):
+def test_with_java_odd_captions_score_quietly_and_no_process_stays_behind(monkeypatch, capfd):
     from pycocoevalcap.meteor import meteor as module
 
-    started = []
-    popen = subprocess.Popen
+    started, results = [], []
+    popen, compute_score = subprocess.Popen, module.Meteor.compute_score
     monkeypatch.setattr(
         module.subprocess,
         "Popen",
         lambda *args, **kwargs: started.append(popen(*args, **kwargs)) or started[-1],
     )
-    references = {number: ["a dog runs", text] for number, text in enumerate(ODD_CAPTIONS)}
-    candidates = dict(enumerate(reversed(ODD_CAPTIONS)))
-    scores = official_metrics(references, candidates, tokenizer="ptb", meteor=True)
+    monkeypatch.setattr(
+        module.Meteor,
+        "compute_score",
+        lambda *args: results.append(compute_score(*args)) or results[-1],
+    )
+    perfect = {image: texts[0] for image, texts in REFERENCES.items()} | dict(enumerate(ODD_CAPTIONS))
+    references = REFERENCES | {number: ["a dog runs", text] for number, text in enumerate(ODD_CAPTIONS)}
+    scores = official_metrics(references, perfect)
+    assert scores["tokenizer"] == "ptb"
+    meteor, meteor_of_each = results[0]  # 0 for captions without words
+    assert scores["METEOR"] == meteor
+    assert meteor_of_each[: len(REFERENCES)] == pytest.approx([1.0] * len(REFERENCES))
     assert all(np.isfinite(scores[name]) for name in ("BLEU-4", "METEOR", "ROUGE-L", "CIDEr"))
+    assert capfd.readouterr() == ("", "")
     gc.collect()  # an unclosed pipe would warn here, and warnings are errors
     (process,) = (process for process in started if "meteor-1.5.jar" in process.args)
     assert process.poll() is not None
@@ -138,15 +150,6 @@ def test_meteor_that_dies_is_a_clear_error(monkeypatch):
     with pytest.raises(UserError, match=r"METEOR's Java process failed.*absent\.jar"):
         official_metrics(REFERENCES, CANDIDATES, tokenizer="words", meteor=True)
     gc.collect()
-
-
-@needs_java
-def test_auto_takes_ptb_and_meteor_where_java_is_and_is_quiet(capfd):
-    perfect = {image: texts[0] for image, texts in REFERENCES.items()}
-    scores = official_metrics(REFERENCES, perfect)
-    assert scores["tokenizer"] == "ptb"
-    assert scores["METEOR"] == pytest.approx(1.0)
-    assert capfd.readouterr() == ("", "")
 
 
 def test_without_java(monkeypatch):
@@ -180,7 +183,7 @@ def test_missing_package_names_the_extra(monkeypatch):
         raise official.importlib.metadata.PackageNotFoundError(name)
 
     monkeypatch.setattr(official.importlib.metadata, "version", absent)
-    with pytest.raises(UserError, match=r"pip install 'unrolled\[evaluation\]'"):
+    with pytest.raises(UserError, match=r"pip install '\.\[evaluation\]'"):
         official_metrics(REFERENCES, CANDIDATES)
 
 
@@ -195,17 +198,16 @@ class FakeExample(SimpleNamespace):
 
 
 class FakeCaptioner:
-    """Says the caption whose number is an image's first pixel."""
+    """Gives the caption whose number is an image's only pixel."""
+
+    image_size, search_defaults = 1, SEARCH_DEFAULTS
 
     def __init__(self, captions):
-        self.captions, self.settings, self.options = captions, {}, None
+        self.captions, self.options = captions, None
 
-    def prepare(self, image):
-        return image
-
-    def caption(self, images, **options):
+    def caption_pixels(self, pixels, **options):
         self.options = options
-        texts = [self.captions[image[0, 0, 0]] for image in images]
+        texts = [self.captions[pixel[0, 0, 0]] for pixel in pixels]
         return [[SimpleNamespace(text=text, log_prob=-7.0, confidence=0.25)] for text in texts]
 
 
@@ -221,8 +223,9 @@ def world(tmp_path, monkeypatch):
     data = SimpleNamespace(
         name="toy", problems=(), split=lambda name: [example for example in examples if example.split == name]
     )
-    monkeypatch.setattr(evaluate, "load_data", lambda source, images: data)
-    monkeypatch.setattr(evaluate, "load_captioner", lambda name: captioner)
+    monkeypatch.setattr(report, "load_examples", lambda source, images: data)
+    monkeypatch.setattr(type(APP), "find", lambda app, name: Path(name))
+    monkeypatch.setattr(type(APP), "load", lambda app, name: captioner)
     return SimpleNamespace(examples=examples, captioner=captioner, data=data)
 
 
@@ -290,7 +293,7 @@ def test_predictions_outlive_a_failure_of_the_metrics(world, monkeypatch, capsys
     def fail(*args, **kwargs):
         raise UserError("METEOR's Java process failed")
 
-    monkeypatch.setattr(evaluate, "official_metrics", fail)
+    monkeypatch.setattr(report, "official_metrics", fail)
     assert run("--out", "out") == 2
     assert len(json.loads(Path("out/predictions.json").read_text())) == 3
 
@@ -307,7 +310,7 @@ def test_bad_rows_are_counted(world, capsys):
 
 
 def test_unwritable_output_is_reported_before_any_work(world, monkeypatch, capsys):
-    monkeypatch.setattr(evaluate, "load_captioner", lambda name: pytest.fail("the model was loaded"))
+    monkeypatch.setattr(type(APP), "load", lambda app, name: pytest.fail("the model was loaded"))
     Path("file").write_text("")
     assert run("--out", "file/folder") == 2
     assert run("--out", "absent/scores.json") == 2

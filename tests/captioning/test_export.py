@@ -2,6 +2,7 @@
 
 import io
 import json
+import shutil
 
 import keras
 import numpy as np
@@ -10,12 +11,15 @@ import tensorflow as tf
 from PIL import Image
 from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
-from captioning.data.images import load_image
-from captioning.export import export_captioner, parse_arguments
+from captioning import load_model
+from captioning.data.images import load_image, resize
+from captioning.export import parse_arguments
 from captioning.model.captioner import Captioner
 from captioning.model.encoder import Encoder
 from captioning.model.exported import SETTINGS_FILE, ExportedCaptioner
-from captioning.model.signatures import caption_signatures, check_export
+from captioning.model.signatures import _decode, caption_signatures
+from captioning.prediction import export
+from captioning.prediction.export import check_export, export_captioner
 from shared.export import ExportError, export_saved_model
 from shared.system.cli import UserError
 from shared.text.vocabulary import Vocabulary
@@ -55,6 +59,11 @@ def exported(captioner, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
+def from_export(exported):
+    return load_model(exported)
+
+
+@pytest.fixture(scope="module")
 def loaded(exported):
     return tf.saved_model.load(str(exported))
 
@@ -84,13 +93,13 @@ def test_files_of_all_kinds_and_sizes_in_one_batch(captioner, loaded):
     }
     decoded = [tf.io.decode_image(file, channels=3, expand_animations=False) for file in files]
     pixels = [captioner.encoder.resize_in_graph(tf.cast(image, tf.float32)[None])[0] for image in decoded]
-    assert_same(outputs, captioner.caption(np.stack(pixels).astype(np.uint8), **SEARCH))
+    assert_same(outputs, captioner.caption_pixels(np.stack(pixels).astype(np.uint8), **SEARCH))
 
 
 def test_pixels_of_any_size_give_the_captions_of_the_python_model(captioner, loaded):
     images = np.stack([np.asarray(picture(48, 41, seed=seed)) for seed in range(3)])
     outputs = loaded.signatures["pixels"](images=tf.constant(images))
-    assert_same(outputs, captioner.caption(images, **SEARCH))
+    assert_same(outputs, captioner.caption_pixels(images, **SEARCH))
 
 
 def test_signatures_are_flat_and_named(loaded):
@@ -111,8 +120,6 @@ def test_the_graph_has_stock_operations_only(exported):
 
 
 def test_pngs_are_laid_on_white_as_the_image_loader_does():
-    from captioning.model.signatures import _decode
-
     image = picture(7, 5)
     half = image.copy()
     half.putalpha(Image.fromarray(np.arange(0, 245, 7, dtype=np.uint8).reshape(7, 5)))
@@ -130,8 +137,6 @@ def test_pngs_are_laid_on_white_as_the_image_loader_does():
 
 
 def test_a_cmyk_photograph_is_read_and_a_note_of_its_upright_side_is_not():
-    from captioning.model.signatures import _decode
-
     cmyk = encode(picture(16, 24).convert("CMYK"), "JPEG", quality=95)
     assert np.abs(_decode(tf.constant(cmyk)) - load_image(cmyk).astype(np.float32)).mean() < 5
     note = Image.Exif()
@@ -141,26 +146,28 @@ def test_a_cmyk_photograph_is_read_and_a_note_of_its_upright_side_is_not():
     assert _decode(tf.constant(turned)).shape == (16, 24, 3)
 
 
-def test_an_exported_folder_is_a_captioner(captioner, exported):
-    from_export = Captioner.from_any(exported)
+def test_an_exported_folder_is_a_captioner(captioner, from_export, tmp_path):
     assert isinstance(from_export, ExportedCaptioner)
+    assert from_export.image_size == captioner.image_size
+    assert from_export.search_defaults == SEARCH
     image = np.asarray(picture(50, 34))
-    prepared = from_export.prepare(image)
-    np.testing.assert_array_equal(prepared, captioner.prepare(image))
-    ours = captioner.caption(prepared[None], **SEARCH)
-    theirs = from_export.caption(prepared[None], **SEARCH)
-    assert from_export.caption(prepared[None]) == theirs
-    for expected, found in zip(ours[0], theirs[0], strict=True):
-        assert (found.text, found.tokens) == (expected.text, expected.tokens)
-        assert found.log_prob == pytest.approx(expected.log_prob, abs=1e-4)
-        assert found.confidence == pytest.approx(expected.confidence, abs=1e-4)
+    Image.fromarray(image).save(tmp_path / "picture.png")
+    ours = captioner.caption(image, **SEARCH)
+    theirs = from_export.caption(image, **SEARCH)
+    assert from_export.caption(image) == theirs
+    assert from_export.caption([tmp_path / "picture.png", image]) == [theirs, theirs]
+    assert from_export.caption_pixels(resize(image, SIZE)[None]) == [theirs]
+    for expected, result in zip(ours, theirs, strict=True):
+        assert (result.text, result.tokens) == (expected.text, expected.tokens)
+        assert result.log_prob == pytest.approx(expected.log_prob, abs=1e-4)
+        assert result.confidence == pytest.approx(expected.confidence, abs=1e-4)
 
 
 @pytest.mark.parametrize("options", [{"num_beams": 5}, {"n_best": 1}, {"no_repeat_ngram": 2}])
-def test_options_that_the_export_was_not_made_with_are_refused(options, exported):
+def test_options_that_the_export_was_not_made_with_are_refused(options, from_export):
     images = np.zeros((1, SIZE, SIZE, 3), np.uint8)
     with pytest.raises(UserError, match=r"was exported with num_beams=3.*not possible"):
-        ExportedCaptioner(exported).caption(images, **options)
+        from_export.caption(images, **options)
 
 
 def test_the_graph_of_every_decoder_is_exact(tmp_path):
@@ -171,20 +178,48 @@ def test_the_graph_of_every_decoder_is_exact(tmp_path):
         assert_same(signatures["pixels"](images=tf.constant(images)), captioner.caption(images, **SEARCH))
 
 
-def test_the_check_catches_a_model_that_says_something_else(exported):
-    with pytest.raises(ExportError, match=r"SavedModel's pixels says .* where the Python model says"):
+def test_the_check_catches_a_model_that_captions_otherwise(exported, loaded, monkeypatch):
+    def call_here(folder, calls):  # in this process, which TensorFlow has started in already
+        assert folder == exported
+        return {
+            name: {key: value.numpy() for key, value in loaded.signatures[name](**tensors(inputs)).items()}
+            for name, inputs in calls.items()
+        }
+
+    def tensors(inputs):
+        return {name: tf.constant(array) for name, array in inputs.items()}
+
+    monkeypatch.setattr(export, "call_alone", call_here)
+    with pytest.raises(ExportError, match=r"SavedModel's pixels gives .* where the Python model gives"):
         check_export(exported, make_captioner(seed=4), SEARCH)
 
 
 def test_a_saved_model_of_others_is_refused(tmp_path):
     path = tmp_path / "other"
     tf.saved_model.save(tf.Module(), str(path))
-    with pytest.raises(UserError, match=rf"no readable {SETTINGS_FILE}"):
-        Captioner.from_any(path)
+    with pytest.raises(UserError, match=r"not a SavedModel of captioning\.export.* no captioner\.json"):
+        load_model(path)
+    (path / "charlm.json").write_text("{}")
+    with pytest.raises(UserError, match=r"it has charlm\.json, and no captioner\.json"):
+        load_model(path)
+    for text in ("", "[1]"):
+        (path / SETTINGS_FILE).write_text(text)
+        with pytest.raises(UserError, match=rf"no readable {SETTINGS_FILE}"):
+            load_model(path)
     for settings in ({"image_size": SIZE, "search": SEARCH}, {"image_size": SIZE}, {}):
         (path / SETTINGS_FILE).write_text(json.dumps(settings))
-        with pytest.raises(UserError, match="does not load as an exported captioner"):
-            Captioner.from_any(path)
+        with pytest.raises(UserError, match="does not load as an exported model"):
+            load_model(path)
+
+
+@pytest.mark.parametrize(
+    "settings", [{"image_size": SIZE}, {"search": SEARCH}, {"image_size": 9, "search": 1}]
+)
+def test_incomplete_settings_of_an_export_are_named(settings, exported, tmp_path):
+    path = shutil.copytree(exported, tmp_path / "model")
+    (path / SETTINGS_FILE).write_text(json.dumps(settings))
+    with pytest.raises(UserError, match=rf"{SETTINGS_FILE} is damaged"):
+        load_model(path)
 
 
 def test_a_damaged_export_is_refused(tmp_path, captioner):
@@ -198,7 +233,7 @@ def test_a_damaged_export_is_refused(tmp_path, captioner):
     )
     (path / "saved_model.pb").write_bytes(b"nothing of the kind")
     with pytest.raises(UserError, match="does not load"):
-        Captioner.from_any(path)
+        load_model(path)
 
 
 def test_options_of_the_script():

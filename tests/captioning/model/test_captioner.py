@@ -1,14 +1,19 @@
-"""The captioner as a whole: an ordinary Keras model that carries its vocabulary and finds its files again."""
+"""The captioner as a whole: an ordinary Keras model with its vocabulary, saved to and loaded from files."""
 
 import dataclasses
 import json
+from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
 from keras import ops
+from PIL import Image
 
-from captioning.config import CaptioningConfig
+from captioning import load_model
+from captioning.app import APP
+from captioning.config import NETWORK, SEARCH_DEFAULTS, CaptioningConfig
+from captioning.data.images import ImageError
 from captioning.model.captioner import Captioner
 from captioning.model.encoder import Encoder
 from captioning.training.run import CaptionLoss
@@ -28,6 +33,12 @@ def make_captioner(decoder="late_attention", seed=3):
     return Captioner(vocabulary, encoder, decoder=decoder, units=6, num_heads=2)
 
 
+@pytest.fixture(scope="module")
+def captioner():
+    """For tests that change nothing of it."""
+    return make_captioner()
+
+
 @pytest.fixture
 def images():
     return np.random.default_rng(1).integers(0, 256, (3, SIZE, SIZE, 3), dtype=np.uint8)
@@ -38,8 +49,7 @@ def tokens():
     return np.array([[[1, 4, 5, 2, 0]], [[1, 6, 7, 8, 2]], [[1, 8, 2, 0, 0]]], dtype=np.int32)
 
 
-def test_features_and_images_give_the_same_logits(images, tokens):
-    captioner = make_captioner()
+def test_features_and_images_give_the_same_logits(captioner, images, tokens):
     from_images = captioner({"images": images, "tokens": tokens})
     features = captioner.encoder(images)
     np.testing.assert_allclose(captioner({"features": features, "tokens": tokens}), from_images, atol=1e-5)
@@ -68,8 +78,7 @@ def test_compile_fit_evaluate_and_predict_work(images, tokens):
     assert captioner.predict(inputs, verbose=0).shape == (3, 4, len(captioner.vocabulary))
 
 
-def test_captions_carry_the_log_probability_that_the_model_gives_them(images):
-    captioner = make_captioner()
+def test_captions_carry_the_log_probability_that_the_model_gives_them(captioner, images):
     for captions in captioner.caption(images, num_beams=3, n_best=2, max_length=6):
         assert len(captions) == 2
         assert captions[0].text == " ".join(captions[0].tokens)
@@ -84,21 +93,56 @@ def test_captions_carry_the_log_probability_that_the_model_gives_them(images):
     assert caption.log_prob == pytest.approx(expected, abs=1e-3)
 
 
-def test_special_words_are_never_written_and_a_caption_has_a_word(images):
-    captioner = make_captioner()
+def test_special_words_are_never_written_and_a_caption_has_a_word(captioner, images):
     for captions in captioner.caption(images, num_beams=3, n_best=3, max_length=5):
         for caption in captions:
             assert caption.tokens
             assert set(caption.tokens) <= set(WORDS)
 
 
-def test_captions_of_features_are_those_of_images(images):
-    captioner = make_captioner()
+def test_captions_of_features_are_those_of_images(captioner, images):
     features = ops.convert_to_numpy(captioner.encoder(images)).astype(np.float16)
     from_features = captioner.caption_features(features, max_length=5)
     assert [c[0].tokens for c in from_features] == [
         c[0].tokens for c in captioner.caption(images, max_length=5)
     ]
+
+
+def test_images_of_every_kind_get_the_same_captions(captioner, tmp_path):
+    pixels = np.random.default_rng(2).integers(0, 256, (50, 41, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    expected = captioner.caption(pixels, max_length=5)
+    assert [type(caption.text) for caption in expected] == [str]
+    for image in (tmp_path / "a.png", str(tmp_path / "a.png"), Image.fromarray(pixels), ops.array(pixels)):
+        assert captioner.caption(image, max_length=5) == expected
+    others = captioner.caption([tmp_path / "a.png", pixels[:, ::-1]], max_length=5)
+    assert others == captioner.caption(np.stack([pixels, pixels[:, ::-1]]), max_length=5)
+    assert others[0][0].tokens == expected[0].tokens
+    many = captioner.caption([pixels] * 17, max_length=5)  # more than a batch
+    assert [len(captions) for captions in many] == [1] * 17
+    assert captioner.caption([]) == []
+
+
+@pytest.mark.parametrize(
+    ("image", "message"),
+    [
+        (np.zeros((5, 4, 3)), r"expected uint8 in \[0, 255\]\. Convert"),
+        (np.zeros((2, 5, 4, 3), np.float32), "An image of dtype float32: expected uint8"),
+        (np.zeros((1, 2, 5, 4, 3), np.uint8), r"has shape \(height, width\) or"),
+        ("https://example.org/dog.jpg", "is a URL; download it first and give the file's path"),
+        (Path("absent.jpg"), "absent.jpg: no such file"),
+    ],
+)
+def test_what_is_no_image_is_explained(image, message, captioner):
+    with pytest.raises(ImageError, match=message):
+        captioner.caption(image)
+
+
+def test_settings_are_those_of_the_network_and_the_search():
+    captioner = make_captioner("show_and_tell")
+    assert tuple(captioner.settings) == NETWORK
+    assert (captioner.settings["decoder"], captioner.settings["units"]) == ("show_and_tell", 6)
+    assert captioner.search_defaults == SEARCH_DEFAULTS
 
 
 def write_run(path, captioner):
@@ -111,42 +155,41 @@ def write_run(path, captioner):
     return run
 
 
-def test_a_run_folder_gives_the_captioner_back(images, tokens, tmp_path):
-    captioner = make_captioner()
+def test_a_run_folder_gives_the_captioner_back(captioner, images, tokens, tmp_path):
     write_run(tmp_path / "run", captioner)
-    loaded = Captioner.from_any(tmp_path / "run")
+    loaded = load_model(tmp_path / "run")
     inputs = {"images": images, "tokens": tokens}
     np.testing.assert_allclose(loaded(inputs), captioner(inputs), atol=1e-6)
 
 
-def test_a_run_without_checkpoint_is_refused(tmp_path):
-    run = write_run(tmp_path / "run", make_captioner())
+def test_a_run_without_checkpoint_is_refused(captioner, tmp_path):
+    run = write_run(tmp_path / "run", captioner)
     run.best_weights.unlink()
     with pytest.raises(UserError, match="no checkpoint"):
-        Captioner.from_any(run.path)
+        load_model(run.path)
 
 
-def test_a_vocabulary_that_does_not_fit_the_weights_is_refused(tmp_path):
-    run = write_run(tmp_path / "run", make_captioner())
+def test_a_vocabulary_that_does_not_fit_the_weights_is_refused(captioner, tmp_path):
+    run = write_run(tmp_path / "run", captioner)
     Vocabulary.build([(*WORDS, "one", "more")]).save(run.vocabulary_file)
     with pytest.raises(UserError, match="does not fit the 11 tokens"):
-        Captioner.from_any(run.path)
+        load_model(run.path)
 
 
-def test_settings_of_another_version_are_refused(tmp_path):
-    run = write_run(tmp_path / "run", make_captioner())
+def test_settings_of_another_version_are_refused(captioner, tmp_path):
+    run = write_run(tmp_path / "run", captioner)
     record = json.loads((run.path / "config.json").read_text())
     record["config"]["wings"] = 2
     (run.path / "config.json").write_text(json.dumps(record))
     with pytest.raises(UserError, match="wings"):
-        Captioner.from_any(run.path)
+        load_model(run.path)
 
 
 def test_an_unknown_name_lists_the_presets(tmp_path):
     with pytest.raises(UserError, match=r"no model 'flickr9k'.*preset"):
-        Captioner.from_any("flickr9k")
+        load_model("flickr9k")
     with pytest.raises(UserError, match=r"config\.json"):
-        Captioner.from_any(tmp_path)
+        load_model(tmp_path)
 
 
 def test_an_unknown_decoder_is_refused():
@@ -154,20 +197,20 @@ def test_an_unknown_decoder_is_refused():
         make_captioner(decoder="late_atention")
 
 
-def test_a_folder_of_data_does_not_hide_the_preset_of_its_name(tmp_path, monkeypatch):
-    write_run(tmp_path / "presets" / "flickr9k", make_captioner())
-    monkeypatch.setattr("captioning.model.captioner.PRESETS", tmp_path / "presets")
+def test_a_folder_of_data_does_not_hide_the_preset_of_its_name(captioner, tmp_path, monkeypatch):
+    write_run(tmp_path / "presets" / "flickr9k", captioner)
+    monkeypatch.setattr(type(APP), "presets", tmp_path / "presets")
     monkeypatch.chdir(tmp_path)
     (tmp_path / "flickr9k").mkdir()
-    assert isinstance(Captioner.from_any("flickr9k"), Captioner)
+    assert isinstance(load_model("flickr9k"), Captioner)
     (tmp_path / "flickr9k" / "config.json").write_text("{}")  # a run, if a damaged one
     with pytest.raises(UserError, match="does not describe a run"):
-        Captioner.from_any("flickr9k")
+        load_model("flickr9k")
 
 
-def test_a_caption_has_room_for_a_word_and_an_end(images):
+def test_a_caption_has_room_for_a_word_and_an_end(captioner, images):
     with pytest.raises(UserError, match="max_length is at least 2, not 1"):
-        make_captioner().caption(images, max_length=1)
+        captioner.caption(images, max_length=1)
 
 
 @pytest.mark.parametrize("train_encoder", [True, False])

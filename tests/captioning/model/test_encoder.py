@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 from keras import ops
 
+from captioning.data.images import resize
 from captioning.model import backbones
 from captioning.model.backbones import EncoderError, find_backbone, load_weights_file
-from captioning.model.encoder import Encoder, resize
+from captioning.model.encoder import Encoder
 from captioning.model.pth import WeightsError
 
 # Keras's own saving, with NumPy 2.
@@ -233,7 +234,7 @@ def test_missing_damaged_and_foreign_weights_files(small, tmp_path):
         Encoder("small_cnn", weights=tmp_path / "nowhere.h5")
     foreign = tmp_path / "weights.txt"
     foreign.write_text("1 2 3")
-    with pytest.raises(WeightsError, match="no weights file"):
+    with pytest.raises(WeightsError, match="not a weights file"):
         Encoder("small_cnn", weights=foreign)
     for name in ("a.weights.h5", "a.h5", "a.keras", "a.npz"):
         damaged = tmp_path / name

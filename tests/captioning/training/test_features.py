@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from captioning.data.examples import LazyImage
 from captioning.data.images import load_image
 from captioning.model.encoder import Encoder
 from captioning.training import features as features_module
@@ -134,7 +135,8 @@ def test_images_that_are_no_files_are_told_apart_by_their_content(encoder, photo
     other[3, 5] += 1
     content = photographs[0].image.read_bytes()
     lazy = Counting(photographs[0])
-    lazy.image = namedtuple("Lazy", "identity")("row 3 of somewhere")
+    lazy.image = LazyImage()
+    lazy.image.identity = "row 3 of somewhere"
     sources = [array, other, content, Image.fromarray(array), str(photographs[0].image)]
     for number, examples in enumerate([*([Example("one", source)] for source in sources), [lazy]], start=1):
         extract_features(examples, encoder, cache)
@@ -186,7 +188,7 @@ def test_interrupted_work_goes_on_where_it_stopped(encoder, photographs, cache, 
     Counting.loaded = 0
     found = extract_features([Counting(example) for example in photographs], encoder, cache, batch_size=2)
     assert Counting.loaded == 3
-    assert "4 are there" in capsys.readouterr().err
+    assert "4 are done" in capsys.readouterr().err
     np.testing.assert_allclose(found.array, expected(encoder, photographs), rtol=2e-3, atol=1e-4)
 
 

@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from captioning import load_model
 from captioning.config import CaptioningConfig
-from captioning.data.examples import CaptionData, Example
-from captioning.model.captioner import Caption, Captioner
+from captioning.data.examples import CaptionData, Example, load_examples
+from captioning.data.images import resize
+from captioning.model.captions import Caption
 from captioning.model.encoder import Encoder
 from captioning.training.run import (
     CaptionLoss,
@@ -19,13 +21,13 @@ from captioning.training.run import (
     PixelSource,
     Validation,
     make_captioner,
-    make_optimizer,
     train_captioner,
 )
 from shared.runs.folder import RunFolder
 from shared.system.cli import UserError
 from shared.text.vocabulary import Vocabulary
 from shared.training.losses import sequence_cross_entropy
+from shared.training.optimizers import make_adamw
 
 SIZE = 32
 PAD, START, END = Vocabulary.PAD, Vocabulary.START, Vocabulary.END
@@ -165,7 +167,7 @@ def test_validation_counts_what_is_exactly_one_of_the_references(tmp_path):
 
 
 def features_alone(captioner, example, mirrored=False):
-    image = captioner.prepare(example.load())
+    image = resize(example.load(), SIZE)
     return captioner.encoder((image[:, ::-1] if mirrored else image)[None])[0].numpy()
 
 
@@ -173,7 +175,7 @@ def test_features_follow_the_examples_past_an_unreadable_image(captioner, tmp_pa
     examples = examples_of(6, bad={2})
     source = FeatureSource(captioner, examples, tmp_path, mirror=True)
     assert source.examples == [*examples[:2], *examples[3:]]
-    assert "left out, 1 of them" in capsys.readouterr().out
+    assert "1 images cannot be read and are left out" in capsys.readouterr().out
     rows, random, twin = np.array([4, 0, 2, 3, 1]), np.random.default_rng(8), np.random.default_rng(8)
     flips = twin.random(5) < 0.5
     assert 0 < flips.sum() < 5
@@ -183,7 +185,7 @@ def test_features_follow_the_examples_past_an_unreadable_image(captioner, tmp_pa
     ]
     np.testing.assert_allclose(features, np.stack(expected), atol=5e-3)
     captions = source.caption(slice(1, 4), num_beams=2, max_length=5)
-    pixels = np.stack([captioner.prepare(example.load()) for example in source.examples[1:4]])
+    pixels = np.stack([resize(example.load(), SIZE) for example in source.examples[1:4]])
     alone = captioner.caption(pixels, num_beams=2, max_length=5)
     assert [c[0].tokens for c in captions] == [c[0].tokens for c in alone]
 
@@ -207,10 +209,10 @@ def test_pixels_follow_the_examples_past_an_unreadable_image(captioner, tmp_path
     examples = examples_of(5, bad={0, 3})
     source = PixelSource(captioner, examples, tmp_path, mirror=False)
     assert source.examples == [examples[1], examples[2], examples[4]]
-    assert "left out, 2 of them; first train-0" in capsys.readouterr().out
+    assert "2 images cannot be read and are left out; the first: train-0" in capsys.readouterr().out
     pixels = source.batch(np.array([2, 0]), np.random.default_rng(0))["images"]
-    np.testing.assert_array_equal(pixels[0], captioner.prepare(examples[4].load()))
-    np.testing.assert_array_equal(pixels[1], captioner.prepare(examples[1].load()))
+    np.testing.assert_array_equal(pixels[0], resize(examples[4].load(), SIZE))
+    np.testing.assert_array_equal(pixels[1], resize(examples[1].load(), SIZE))
     assert len(source.caption(slice(1, 3), max_length=5)) == 2
     with pytest.raises(UserError, match="None of 2 images can be read"):
         PixelSource(captioner, examples_of(2, bad={0, 1}), tmp_path, mirror=False)
@@ -220,7 +222,7 @@ def test_pixels_follow_the_examples_past_an_unreadable_image(captioner, tmp_path
 
 
 def test_only_matrices_decay(captioner):
-    optimizer = make_optimizer(settings(learning_rate=0.1, weight_decay=0.5, warmup_steps=0), total_steps=10)
+    optimizer = make_adamw(0.1, weight_decay=0.5)
     trained = captioner.trainable_variables
     before, after = [variable.numpy() for variable in trained], {}
     optimizer.build(trained)
@@ -245,7 +247,7 @@ def test_a_new_run_keeps_the_words_of_its_training_captions(tmp_path):
     assert {"dog", "cat", "cats"} <= set(captioner.vocabulary.tokens)
     assert "zebra" not in captioner.vocabulary.tokens
     assert Vocabulary.load(tmp_path / "run" / "vocabulary.json") == captioner.vocabulary
-    with pytest.raises(UserError, match=r"No word is 50 times.*--min-count"):
+    with pytest.raises(UserError, match=r"No word occurs 50 times.*--min-count"):
         make_captioner(settings(min_count=50), make_run(tmp_path / "b", TINY), data, resume=False)
 
 
@@ -289,12 +291,14 @@ def test_init_from_a_model_of_other_sizes_says_what_to_ask_for(change, message, 
         make_captioner(config, make_run(tmp_path / "run", config), CaptionData("none", ()), resume=False)
 
 
-def test_init_from_nothing_and_from_an_export_is_refused(tmp_path, monkeypatch):
+def test_init_from_nothing_and_from_an_export_is_refused(tmp_path):
     config = settings(init_from=str(tmp_path / "nowhere"))
     with pytest.raises(UserError, match="no model"):
         make_captioner(config, make_run(tmp_path / "run", config), CaptionData("none", ()), resume=False)
-    monkeypatch.setattr(Captioner, "from_any", lambda name: object())
-    with pytest.raises(UserError, match="cannot be trained"):
+    (tmp_path / "export").mkdir()
+    (tmp_path / "export" / "saved_model.pb").touch()
+    config = settings(init_from=str(tmp_path / "export"))
+    with pytest.raises(UserError, match="can be neither trained nor exported again"):
         make_captioner(config, make_run(tmp_path / "run", config), CaptionData("none", ()), resume=False)
 
 
@@ -311,15 +315,15 @@ def split_by_kind(model):
 def test_batch_norms_learn_from_nothing_and_stay_when_they_were_trained(source_file, tmp_path):
     config = settings(data=source_file)
     run = make_run(tmp_path / "first", config)
-    result = train_captioner(config, run)
+    result = train_captioner(config, run, load_examples(source_file))
     assert np.isfinite(list(result.best_metrics.values())).all()
-    trained = Captioner.from_any(run.path)
+    trained = load_model(run.path)
     kernels, norms = split_by_kind(trained)
     assert all(np.abs(value - value.flat[0]).max() > 0 for value in norms)  # they begin as zeros and ones
 
     config = settings(data=source_file, init_from=str(run.path))
-    train_captioner(config, make_run(tmp_path / "second", config))
-    tuned = Captioner.from_any(tmp_path / "second")
+    train_captioner(config, make_run(tmp_path / "second", config), load_examples(source_file))
+    tuned = load_model(tmp_path / "second")
     assert tuned.encoder.trainable
     tuned_kernels, tuned_norms = split_by_kind(tuned)
     for before, after in zip(norms, tuned_norms, strict=True):
@@ -330,10 +334,11 @@ def test_batch_norms_learn_from_nothing_and_stay_when_they_were_trained(source_f
 def test_a_run_on_cached_features_leaves_the_encoder_alone_and_goes_on(source_file, tmp_path):
     config = settings(data=source_file, train_encoder=False, epochs=2)
     whole, parts = make_run(tmp_path / "whole", config), make_run(tmp_path / "parts", config)
-    train_captioner(config, whole, cache_dir=tmp_path / "cache")
+    data = load_examples(source_file)
+    train_captioner(config, whole, data, cache_dir=tmp_path / "cache")
 
     def run_parts(resume):
-        train_captioner(config, parts, resume=resume, cache_dir=tmp_path / "cache")
+        train_captioner(config, parts, data, resume=resume, cache_dir=tmp_path / "cache")
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Validation, "__call__", stop_in_epoch_two(Validation.__call__))
@@ -346,7 +351,7 @@ def test_a_run_on_cached_features_leaves_the_encoder_alone_and_goes_on(source_fi
     ]
     keras.utils.set_random_seed(config.seed)
     begun = Encoder("small_cnn", weights=None, image_size=SIZE).backbone.get_weights()
-    ended = Captioner.from_any(parts.path).encoder.backbone.get_weights()
+    ended = load_model(parts.path).encoder.backbone.get_weights()
     for before, after in zip(begun, ended, strict=True):
         np.testing.assert_array_equal(before, after)
 
@@ -366,4 +371,4 @@ def test_data_without_a_validation_split_are_refused(tmp_path):
     file.write_text("image,caption,split\nx.png,a dog,train\n")
     config = settings(data=str(file))
     with pytest.raises(UserError, match="has no validation split"):
-        train_captioner(config, make_run(tmp_path / "run", config))
+        train_captioner(config, make_run(tmp_path / "run", config), load_examples(file))

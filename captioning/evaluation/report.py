@@ -1,0 +1,109 @@
+"""What `python -m captioning.evaluate` scores and writes: images with captions, predictions and metrics."""
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from captioning.data.examples import Example, load_examples
+from captioning.evaluation.official import official_metrics
+from captioning.prediction.results import Result, scored
+from shared.system.cli import UserError
+from shared.system.output import check_output, write_whole
+
+
+def examples_to_score(source: str, images: Path | None, split: str) -> list[Example]:
+    """The images of a split that have captions to compare with.
+
+    Args:
+        source: see `captioning.data.examples`.
+        images: folder of the images, where it is not beside the captions.
+        split: name of the split.
+
+    Raises:
+        UserError: the source cannot be read, or there are none.
+    """
+    data = load_examples(source, images=images)
+    if data.problems:
+        hint = f"`python -m captioning.data {source}` lists them"
+        print(f"{len(data.problems)} bad rows left out; {hint}.", file=sys.stderr)
+    examples = [example for example in data.split(split) if example.captions]
+    if not examples:
+        raise UserError(f"{source} has no images with captions in its split {split!r}. Name another --split.")
+    return examples
+
+
+def without_failures(results: Sequence[Result]) -> list[Result]:
+    """The results of images that could be read; the others are named on standard error.
+
+    Raises:
+        UserError: no image could be read.
+    """
+    failed = [result for result in results if result.error is not None]
+    for result in failed:
+        print(f"{result.key.image_id}: error: {result.error}", file=sys.stderr)
+    if len(failed) == len(results):
+        raise UserError("None of the images could be read, so there is nothing to score.")
+    if failed:
+        print(
+            f"{len(failed)} of {len(results)} images could not be read and are not scored.", file=sys.stderr
+        )
+    return [result for result in results if result.error is None]
+
+
+def score(results: Sequence[Result], tokenizer: str, meteor: bool) -> dict[str, Any]:
+    """The metrics of each image's best caption, how many images there are, and what computed the metrics."""
+    metrics = official_metrics(
+        {result.key.image_id: list(result.key.captions) for result in results},
+        {result.key.image_id: result.captions[0].text for result in results},
+        tokenizer=tokenizer,
+        meteor=meteor,
+    )
+    tools = {name: metrics.pop(name) for name in ("tool", "tokenizer")}
+    return {"images": len(results), **tools, "metrics": metrics}
+
+
+def prediction(result: Result) -> dict[str, Any]:
+    """One entry of the COCO results format, with more keys than it requires."""
+    image = result.key.image_id
+    # COCO's own tools expect integers, as COCO's images are called by numbers.
+    is_number = isinstance(image, str) and image.isdecimal() and str(int(image)) == image
+    return {
+        "image_id": int(image) if is_number else image,
+        **scored(result.captions[0]),
+        "references": list(result.key.captions),
+    }
+
+
+def prepare_output(out: Path, data: Path) -> None:
+    """Makes the folder `out`, unless it is the name of a `.json` file, and checks that it can be written to.
+
+    Raises:
+        UserError: it cannot, or a file to be written is the data.
+    """
+    if out.suffix == ".json":
+        return check_output(out, [data])
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"Cannot make the folder {out}: {error.strerror}. Name another --out.") from error
+    return check_output(out / "metrics.json", [data])
+
+
+def write_report(out: Path, **parts: Any) -> None:
+    """Writes each part as NAME.json in the folder `out`, or all of them into the one file `out`."""
+    files = {out: parts} if out.suffix == ".json" else {out / f"{name}.json": parts[name] for name in parts}
+    for file, content in files.items():
+        write_whole(file, json.dumps(content, ensure_ascii=False, indent=1) + "\n")
+
+
+def summary(metrics: dict[str, Any]) -> str:
+    """One line: what was measured, how, and the metrics."""
+    search = metrics["search"]
+    scores = " ".join(f"{name} {value:.4f}" for name, value in metrics["metrics"].items())
+    return (
+        f"{metrics['data']} {metrics['split']}, {metrics['images']} images, "
+        f"tokenizer {metrics['tokenizer']}, beam {search['num_beams']}, "
+        f"length penalty {search['length_penalty']:g}, {metrics['tool']}: {scores}"
+    )

@@ -10,6 +10,9 @@ from typing import Any, Self
 from shared.runs.folder import RunFolder
 from shared.system.cli import UserError
 
+CELLS = ("lstm", "gru", "simple")
+PRECISIONS = ("auto", "float32", "mixed_bfloat16")
+
 
 def option(
     default: Any,

@@ -96,14 +96,15 @@ def _captioning(policy: str) -> Callable[[], object]:
 
 
 def _charlm(policy: str) -> Callable[[], object]:
-    from charlm.config import CharLMConfig
+    from charlm.app import load_model
+    from charlm.config import NETWORK, CharLMConfig
     from charlm.model.char_lm import CharLM
     from charlm.training.run import language_loss, make_optimizer
     from shared.training.step import TrainStep
 
     config = CharLMConfig()
-    vocabulary = CharLM.from_any("shakespeare").vocabulary
-    model = CharLM.from_settings(config, vocabulary, dtype=policy)
+    vocabulary = load_model("shakespeare").vocabulary
+    model = CharLM(vocabulary, **config.pick(NETWORK), dtype=policy)
     batch = {
         "tokens": _tokens((config.batch_size, config.window + 1), vocabulary.tokens),
         "keeps_state": np.ones(config.batch_size, bool),

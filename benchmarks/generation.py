@@ -2,8 +2,8 @@
 
     python -m benchmarks.generation --model runs/mine
 
-Each round writes one text, then many, by `charlm.prediction.writer`; the prompt is empty, the graph is built
-before. The last line of each side tells whether later characters cost more than early ones.
+Each round writes one text, then many, by `charlm.prediction.generate`; the prompt is empty, the graph is
+built before. The last line of each side tells whether later characters cost more than early ones.
 """
 
 import argparse
@@ -12,9 +12,9 @@ import time
 from collections.abc import Sequence
 
 from benchmarks.machine import describe_machine
+from charlm import load_model
 from shared.system.cli import run_script
 from shared.system.options import whole_number
-from shared.system.quiet import import_tensorflow_quietly
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -27,10 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--rounds", type=whole_number, default=5, help="turns a side (default: %(default)s)")
     arguments = parser.parse_args(argv)
     print(describe_machine())
-    import_tensorflow_quietly()
-    from charlm.model.char_lm import CharLM
-
-    model = CharLM.from_any(arguments.model)
+    model = load_model(arguments.model)
     sides = (1, arguments.streams)
     halves = {streams: [] for streams in sides}
     for streams in sides:
@@ -51,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _seconds(model, streams: int, num_chars: int) -> tuple[float, float]:
     """Time for the first and for the second half of the characters."""
-    from charlm.prediction.writer import Writer
+    from charlm.prediction.generate import Writer
 
     writer = Writer(model, [""] * streams, temperature=0.8, seed=1)
     times = []

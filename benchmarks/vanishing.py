@@ -12,9 +12,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from benchmarks.machine import describe_machine
+from charlm import load_model
+from charlm.data.ids import encode_split
+from charlm.data.load import load_text
 from shared.system.cli import run_script
 from shared.system.options import whole_number
-from shared.system.quiet import import_tensorflow_quietly
 
 DISTANCES = (0, 1, 2, 4, 8, 16, 32, 64, 128)
 
@@ -28,16 +30,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--windows", type=whole_number, default=128, help="(default: %(default)s)")
     arguments = parser.parse_args(argv)
     print(describe_machine())
-    import_tensorflow_quietly()
-    from charlm.data.ids import encode_split
-    from charlm.data.load import load_text
-    from charlm.model.char_lm import CharLM
-
     data = load_text(arguments.data)
     print("| steps back | " + " | ".join(map(str, DISTANCES)) + " |")
     print("|---" * (1 + len(DISTANCES)) + "|")
     for name in arguments.model:
-        model = CharLM.from_any(name)
+        model = load_model(name)
         ids = encode_split(data, "validation", model.vocabulary)
         norms = gradient_by_distance(model, _windows(ids, arguments.windows))
         print(f"| {name} | " + " | ".join(f"{norms[k] / norms[0]:.1e}" for k in DISTANCES) + " |", flush=True)
@@ -60,7 +57,7 @@ def gradient_by_distance(model, windows: np.ndarray) -> np.ndarray:
     with tf.GradientTape() as tape:
         tape.watch(embedded)
         outputs, _ = model.stack(embedded)
-        logits = model.score(outputs[:, -1:])[:, 0]
+        logits = model.head(outputs[:, -1:])[:, 0]
         nats = ops.sparse_categorical_crossentropy(windows[:, -1], logits, from_logits=True)
         total = tf.reduce_sum(nats)
     gradient = tape.gradient(total, embedded).numpy()  # (windows, steps, embedding)

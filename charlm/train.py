@@ -8,15 +8,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from charlm.app import APP
-from charlm.config import CharLMConfig, recipe
+from charlm.config import SPLITTING, CharLMConfig, recipe
+from charlm.data import load_text
 from shared.commands import open_run, parse_training, training_parser
 from shared.system.cli import run_script
 from shared.system.quiet import import_tensorflow_quietly
 
 DESCRIPTION = (
-    "Train a language model over characters. What it writes as it learns is in samples.txt of the run "
-    "folder. The plays and hello have settings of their own (charlm.config.recipe); the defaults below are "
-    "those for any other text."
+    "Train a language model over characters. Samples of what it writes are saved to samples.txt in the run "
+    "folder. The plays and hello have their own settings (charlm.config.recipe); the defaults below are for "
+    "all other texts."
 )
 
 
@@ -32,15 +33,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs the script; returns its exit status."""
     arguments, config = parse_arguments(argv)
     with open_run(APP, arguments, config) as run:
+        data = load_text(config.data, **config.pick(SPLITTING))
         import_tensorflow_quietly()
         from charlm.training.run import train_charlm
 
-        result = train_charlm(config, run, resume=arguments.resume, cache_dir=arguments.cache)
+        result = train_charlm(config, run, data, resume=arguments.resume, cache_dir=arguments.cache)
     nats = result.best_metrics["val_nats"]
     print(f"Best epoch {result.best_epoch}: {nats:.4f} nats per character of the validation text, windowed.")
     print(f"Saved to {run.path}.")
     if config.sample_length:
-        print(f"What it wrote on the way: {run.samples_file}")
+        print(f"Samples written during training: {run.samples_file}")
     print(f"Generate text: python -m charlm.generate --model {run.path}")
     return 0
 

@@ -1,1 +1,5 @@
-"""Figures of a model on a text: `measures`, with `dynamic` evaluation and the `ngram` baseline."""
+"""How well a model predicts a text.
+
+Read `measures` first: it puts together the scores of `charlm.model.scoring`, `dynamic` evaluation (the model
+keeps learning) and the `ngram` baseline. `report` says on which text, and formats the result.
+"""

@@ -62,19 +62,19 @@ def dynamic(
         progress: called with the number of tokens that were predicted since it was last called.
 
     Returns:
-        The score of the same characters that `charlm.model.scoring.carried` scores; each was predicted before
-        anything was learned from it.
+        The score of the same characters that `Scorer.carried` scores; each was predicted before anything was
+        learned from it.
 
     Raises:
         ValueError: a setting cannot be used, or the text has less than two characters.
 
     Example:
 
-    >>> from charlm.model.scoring import carried
+    >>> from charlm.model.scoring import Scorer
     >>> model = CharLM("helo", units=5, depth=1, embedding_size=3)
     >>> ids = model.vocabulary.encode("hello" * 99)
     >>> learned = dynamic(model, ids, learning_rate=0.5)
-    >>> learned.nats_per_character < carried(model, ids).nats_per_character
+    >>> learned.nats_per_character < Scorer(model).carried(ids).nats_per_character
     True
     """
     ids = checked_text(ids)
@@ -172,8 +172,8 @@ class _Learner:
     def _gradients(self, tokens, targets, states):
         weights = [weight.value for weight in self.model.weights]
         with tf.GradientTape() as tape:
-            hidden, states = self.model.hidden(tokens, states, keep_for_gradient=True)
-            nats = total_nats(self.model.score(hidden), targets)
+            logits, states = self.model.logits(tokens, states, keep_for_gradient=True)
+            nats = total_nats(logits, targets)
             mean = nats / tf.cast(tf.size(targets), nats.dtype)
         # That of the embedding is sparse.
         gradients = [tf.convert_to_tensor(gradient) for gradient in tape.gradient(mean, weights)]

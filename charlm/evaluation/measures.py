@@ -1,40 +1,38 @@
-"""All that a text costs a character model, side by side: carried, windowed, dynamic, and an n-gram model.
+"""All scores of a text: carried, windowed, dynamic evaluation, and an n-gram model for comparison."""
 
-TensorFlow is imported when something is measured, so that a command line is understood without it.
-"""
-
-import contextlib
-import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
-
-import numpy as np
-from tqdm import tqdm
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from charlm.data.ids import encode_split
 from charlm.data.text_data import TextData
+from charlm.evaluation.dynamic import RATE, SGD_RATE, dynamic, gradient_rms
 from charlm.evaluation.ngram import NGramModel, best_order
+from charlm.model.char_lm import CharLM
+from charlm.model.scoring import Score, Scorer, score_of
+from shared.system.progress import progress_bar
 
-if TYPE_CHECKING:
-    from charlm.model.char_lm import CharLM
-    from charlm.model.scoring import Score
-
-# Characters up to which the n-gram model counts a text; it needs up to 50 bytes for each and each order.
+# Characters of the longest text that the n-gram model counts; it takes up to 50 bytes for each, per order.
 LARGEST_COUNTED = 10_000_000
 
 
 class Row(NamedTuple):
-    """One line of the table: what was measured, for programs and for people, its score, and its settings."""
+    """One line of the table.
+
+    Attributes:
+        kind: what was measured, for programs.
+        name: the same for people.
+        score: the result.
+        settings: how it was measured.
+    """
 
     kind: str
     name: str
-    score: "Score"
+    score: Score
     settings: dict[str, Any]
 
 
 def measure(
-    model: "CharLM",
-    ids: np.ndarray,
+    model: CharLM,
     data: TextData,
     split: str,
     *,
@@ -44,38 +42,34 @@ def measure(
 ) -> tuple[list[Row], list[str]]:
     """Scores a split of a text in several ways.
 
-    The n-gram model, and dynamic evaluation for the usual size of its gradients, learn from the training part
-    of the text, and only where that is no part of the split.
+    The n-gram model and the gradient statistics of dynamic evaluation come from the training part of the
+    text, unless it overlaps the split.
 
     Args:
-        model: a `charlm.model.CharLM`, or without `dynamic`, a `charlm.model.exported.ExportedCharLM`.
-        ids: the split's tokens.
+        model: a `charlm.model.CharLM`; without `dynamic`, also a `charlm.model.exported.ExportedCharLM`.
         data: the text.
         split: name of the split, or `"all"`.
-        window: tokens from one cold start of the windowed score.
-        dynamic: `segment`, `learning_rate` and `decay` of `dynamic.dynamic`, or None not to do it.
-        baseline: whether to fit and score an n-gram model, its order chosen by the training part too.
+        window: tokens that the windowed score predicts from each state of zeros.
+        dynamic: `segment`, `learning_rate` and `decay` of dynamic evaluation; None to leave it out.
+        baseline: whether to fit and score an n-gram model; its order is chosen on the training part too.
 
     Returns:
-        The rows, and for what could not be done as asked, the reason.
+        The rows, and the reason for each row that could not be computed as asked.
 
     Raises:
-        ValueError: the split has less than two characters, or a setting cannot be used.
+        ValueError: the split has less than two characters, or a setting is out of range.
 
     Example:
 
     >>> from charlm.data import load_text
-    >>> from charlm.model.char_lm import CharLM
     >>> model, data = CharLM("helo", units=5, depth=1, embedding_size=3), load_text("hello")
-    >>> rows, reasons = measure(model, model.vocabulary.encode("hello"), data, "validation")
+    >>> rows, reasons = measure(model, data, "validation")
     >>> [row.kind for row in rows], [row.score.characters for row in rows]
     (['carried', 'windowed'], [4, 4])
     """
-    from charlm.model.scoring import Scorer
-
-    scorer, reasons = Scorer(model, window=window), []
-    with _progress("carried", len(ids) - 1) as advance:
-        rows = [Row("carried", "recurrent, carried", scorer.carried(ids, progress=advance), {})]
+    scorer, ids, reasons = Scorer(model, window=window), encode_split(data, split, model.vocabulary), []
+    with progress_bar(title="carried", unit="token", total=len(ids) - 1) as bar:
+        rows = [Row("carried", "recurrent, carried", scorer.carried(ids, progress=bar.update), {})]
     name = f"recurrent, windowed, cold every {window} tokens"
     rows.append(Row("windowed", name, scorer.windowed(ids), {"window": window}))
     no_baseline = _no_baseline(data, split) if baseline else None
@@ -86,7 +80,7 @@ def measure(
         rows.append(_dynamic(model, ids, train, **dynamic))
         if train is None:
             reasons.append(
-                "Dynamic evaluation had no training part apart from this text, so it used plain SGD."
+                "Dynamic evaluation used plain SGD, because this text has no separate training part."
             )
     if no_baseline:
         reasons.append(f"No n-gram model: {no_baseline}.")
@@ -96,69 +90,37 @@ def measure(
 
 
 def overlaps_training(data: TextData, split: str) -> bool:
-    """Whether a split holds characters of the training part."""
+    """Whether a split shares characters with the training part."""
     if split == "all":
         return True
     (first, last), (start, stop) = data.ranges["train"], data.ranges[split]
     return first < stop and start < last
 
 
-@contextlib.contextmanager
-def _progress(title: str, tokens: int) -> Iterator[Callable[[int], object]]:
-    """A bar on standard error, where that is a terminal; gives the function that moves it on."""
-    with tqdm(total=tokens, desc=title, unit="token", leave=False, disable=None) as bar:
-        yield bar.update
-
-
 def _dynamic(model, ids, train, *, segment, learning_rate, decay) -> Row:
     """Dynamic evaluation; without training text, by plain SGD."""
-    from charlm.evaluation.dynamic import RATE, SGD_RATE, dynamic, gradient_rms
-
     rule, usual = ("SGD", SGD_RATE) if train is None else ("RMS", RATE)
     rms = None if train is None else gradient_rms(model, train, segment=segment)
     learning_rate = usual if learning_rate is None else learning_rate
-    options = {"segment": segment, "learning_rate": learning_rate, "decay": decay}
-    with _progress("dynamic", len(ids) - 1) as advance:
-        score = dynamic(model, ids, rms=rms, progress=advance, **options)
+    settings = {"segment": segment, "learning_rate": learning_rate, "decay": decay}
+    with progress_bar(title="dynamic", unit="token", total=len(ids) - 1) as bar:
+        score = dynamic(model, ids, rms=rms, progress=bar.update, **settings)
     name = f"recurrent, dynamic, {rule} every {segment} tokens"
-    return Row("dynamic", name, score, {"rule": rule, **options})
+    return Row("dynamic", name, score, {"rule": rule, **settings})
 
 
 def _no_baseline(data: TextData, split: str) -> str | None:
     """Why there is no n-gram model, or None where there can be one."""
     if overlaps_training(data, split):
-        return "the training part, to which it would be fitted, is in the text that is measured"
+        return "the training part, to which it would be fitted, overlaps the text that is measured"
     if (characters := max(data.characters("train"), data.characters(split))) > LARGEST_COUNTED:
-        return f"{characters:,} characters are more than the {LARGEST_COUNTED:,} that it counts in memory"
+        return f"{characters:,} characters are more than the {LARGEST_COUNTED:,} that it can count in memory"
     return None
 
 
 def _baseline(ids, train, vocabulary_size) -> Row:
-    from charlm.model.scoring import score_of
-
     order = best_order(train, vocabulary_size)
     nats = NGramModel.fit(train, vocabulary_size, order).nats(ids)
-    # The first token is given, as it is to the recurrent model.
+    # The first token is given, as for the recurrent model.
     score = score_of(float(nats[1:].sum()), ids)
     return Row("baseline", f"Kneser-Ney {order}-gram, carried", score, {"order": order})
-
-
-def table(rows: Sequence[Row]) -> str:
-    """The scores as text for people, one a line."""
-    width = max(len(row.name) for row in rows)
-    lines = [f"{'':{width}}  nats/char  bits/char  perplexity"]
-    for row in rows:
-        score = row.score
-        figures = (
-            f"{score.nats_per_character:9.4f}  {score.bits_per_character:9.4f}  {score.perplexity:10.4f}"
-        )
-        lines.append(f"{row.name:{width}}  {figures}")
-    return "\n".join(lines)
-
-
-def figures(row: Row) -> dict[str, Any]:
-    """The score and settings of a row for JSON, which has no infinity and no NaN: None stands for both."""
-    names = ("nats", "nats_per_character", "bits_per_character", "perplexity")
-    found = {name: getattr(row.score, name) for name in names}
-    found = {name: value if math.isfinite(value) else None for name, value in found.items()}
-    return {**found, **row.settings}

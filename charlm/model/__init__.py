@@ -1,7 +1,7 @@
 """The character model and its SavedModel.
 
 Read `char_lm` first; `scoring` measures texts with it; `signatures` makes a SavedModel of it, and `exported`
-runs one behind the same calls.
+runs a SavedModel behind the same calls.
 """
 
 from charlm.model.char_lm import CharLM as CharLM

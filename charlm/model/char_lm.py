@@ -1,24 +1,20 @@
 """The character model: an embedding, a recurrent stack and an output layer in one Keras model."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import keras
 
-from charlm.config import CharLMConfig
+from charlm.config import NETWORK, CharLMConfig
 from charlm.text.characters import CharacterVocabulary
 from shared.layers import RecurrentStack
 from shared.runs.folder import RunFolder
-from shared.runs.presets import find_model
-
-PRESETS = Path(__file__).parents[1] / "presets"
 
 
 @keras.saving.register_keras_serializable("unrolled")
 class CharLM(keras.Model):
-    """A language model over characters: the probability of each next one, given all before.
+    """A language model over characters: the probability of each next character, given all before it.
 
-    An ordinary Keras model: `compile`, `fit`, `predict`, `save` and `keras.models.load_model` work on it. Its
+    It is an ordinary Keras model: `compile`, `fit`, `predict`, `save` and `keras.models.load_model` work. Its
     vocabulary is part of it.
 
         e_t = E[x_t],  h_t = stack(e_t, h_{t-1}),  p(x_{t+1} | x_1 .. x_t) = softmax(W h_t + b)
@@ -33,13 +29,13 @@ class CharLM(keras.Model):
         cell: `"lstm"`, `"gru"` or `"simple"`.
         units: width of each recurrent layer.
         depth: recurrent layers.
-        embedding_size: width of an embedded character; with `tie_embeddings` it is `units`.
-        tie_embeddings: whether the embedding is the output layer's matrix too.
+        embedding_size: width of the embedding; ignored with `tie_embeddings`, where it is `units`.
+        tie_embeddings: whether embedding and output layer share one matrix.
         dropout: rate between recurrent layers. This and the next two draw one mask for all steps of a call.
         input_dropout: rate on embedded characters.
         output_dropout: rate before the output layer.
         recurrent_weight_dropout: rate on the weights of the recurrent kernels.
-        seed: seed of all dropout; None draws one.
+        seed: seed of all dropout; None: a random one.
 
     Call arguments:
         tokens: `(batch, time)` int, ids of the vocabulary.
@@ -49,7 +45,7 @@ class CharLM(keras.Model):
         Logits `(batch, time, vocabulary)` of the token that follows each.
 
     Raises:
-        ValueError: a setting cannot be used.
+        ValueError: a setting is out of range.
 
     Example:
 
@@ -78,37 +74,12 @@ class CharLM(keras.Model):
         name: str = "charlm",
         **kwargs,
     ):
+        settings = {setting: value for setting, value in locals().items() if setting in NETWORK}
         super().__init__(name=name, **kwargs)
         if not isinstance(vocabulary, CharacterVocabulary):
             vocabulary = CharacterVocabulary(vocabulary)
-        self.vocabulary = vocabulary
-        self.settings = {
-            "cell": cell,
-            "units": units,
-            "depth": depth,
-            "embedding_size": embedding_size,
-            "tie_embeddings": tie_embeddings,
-            "dropout": dropout,
-            "input_dropout": input_dropout,
-            "output_dropout": output_dropout,
-            "recurrent_weight_dropout": recurrent_weight_dropout,
-            "seed": seed,
-        }
-        size, policy = len(vocabulary), self.dtype_policy
-        # Embedded characters of unit variance: those of Keras's default are 35 times smaller, and so, at
-        # first, is what the recurrence hears of them. A tied matrix makes logits too: there a factor does it.
-        normal = keras.initializers.RandomNormal(stddev=units**-0.5 if tie_embeddings else 1.0)
-        self.embedding_scale = units**0.5 if tie_embeddings else 1.0
-        options = {"embeddings_initializer": normal, "dtype": policy, "name": "embedding"}
-        if tie_embeddings:
-            # Keras would leave the product with the matrix in float32 under a mixed policy.
-            self.embedding = keras.layers.ReversibleEmbedding(
-                size, units, reverse_dtype=policy.compute_dtype, **options
-            )
-            self.output_layer = None
-        else:
-            self.embedding = keras.layers.Embedding(size, embedding_size, **options)
-            self.output_layer = keras.layers.Dense(size, dtype=policy, name="output")
+        self.vocabulary, self.settings = vocabulary, settings
+        self._make_embedding(units, embedding_size, tie_embeddings)
         self.stack = RecurrentStack(
             units,
             cell=cell,
@@ -116,13 +87,30 @@ class CharLM(keras.Model):
             dropout=dropout,
             recurrent_weight_dropout=recurrent_weight_dropout,
             seed=seed,
-            dtype=policy,
+            dtype=self.dtype_policy,
             name="stack",
         )
-        # Seeds of the stack are those from `seed` up.
+        # The stack uses the seeds from `seed` up.
         self.drop_input = self._window_dropout(input_dropout, None if seed is None else seed - 1)
         self.drop_output = self._window_dropout(output_dropout, None if seed is None else seed - 2)
-        self(keras.KerasTensor((None, None), dtype="int32"))  # all shapes are known: whole from the start
+        self(keras.KerasTensor((None, None), dtype="int32"))  # builds all layers
+
+    def _make_embedding(self, units, embedding_size, tie_embeddings):
+        """Embedding and output layer; a tied embedding is both."""
+        size, policy = len(self.vocabulary), self.dtype_policy
+        # Embedded characters have unit variance: with Keras's default they are 35 times smaller, and so is
+        # their effect on the recurrence at first. A tied matrix makes logits too, so there a factor does it.
+        normal = keras.initializers.RandomNormal(stddev=units**-0.5 if tie_embeddings else 1.0)
+        self.embedding_scale = units**0.5 if tie_embeddings else 1.0
+        options = {"embeddings_initializer": normal, "dtype": policy, "name": "embedding"}
+        if tie_embeddings:
+            # By default Keras computes the product with the matrix in float32 under a mixed policy.
+            options["reverse_dtype"] = policy.compute_dtype
+            self.embedding = keras.layers.ReversibleEmbedding(size, units, **options)
+            self.output_layer = None
+        else:
+            self.embedding = keras.layers.Embedding(size, embedding_size, **options)
+            self.output_layer = keras.layers.Dense(size, dtype=policy, name="output")
 
     def _window_dropout(self, rate, seed):
         seed = seed if seed is None else seed % 2**31
@@ -132,79 +120,50 @@ class CharLM(keras.Model):
         return {**super().get_config(), **self.settings, "vocabulary": list(self.vocabulary.characters)}
 
     @classmethod
-    def from_settings(
-        cls, config: CharLMConfig, vocabulary: CharacterVocabulary, dtype="float32"
-    ) -> "CharLM":
-        """A new model with the settings of a run, under a dtype policy."""
-        return cls(
-            vocabulary,
-            cell=config.cell,
-            units=config.units,
-            depth=config.depth,
-            embedding_size=config.embedding_size,
-            tie_embeddings=config.tie_embeddings,
-            dropout=config.dropout,
-            input_dropout=config.input_dropout,
-            output_dropout=config.output_dropout,
-            recurrent_weight_dropout=config.recurrent_weight_dropout,
-            seed=config.seed,
-            dtype=dtype,
-        )
-
-    @classmethod
     def from_run(cls, run: RunFolder) -> "CharLM":
         """The best model of a run folder or preset, in float32.
 
         Raises:
-            UserError: the run has no checkpoint yet, or its files do not fit each other.
+            UserError: the run has no checkpoint yet, or its files do not belong together.
         """
-        run.require_best_weights()  # a run without has nothing else worth an error
+        run.require_best_weights()  # without them, no other error matters
         vocabulary = CharacterVocabulary.load(run.vocabulary_file)
-        model = cls.from_settings(CharLMConfig.from_run(run), vocabulary)
+        model = cls(vocabulary, **CharLMConfig.from_run(run).pick(NETWORK), dtype="float32")
         run.load_best_weights(model, len(vocabulary))
         return model
 
-    @classmethod
-    def from_any(cls, name: str | Path):
-        """The model that `name` says: a preset, a run folder or an exported SavedModel folder.
-
-        Raises:
-            UserError: there is nothing of that name, or it holds no character model.
-        """
-        path = find_model(name, PRESETS, app="charlm")
-        if (path / "saved_model.pb").exists():
-            from charlm.model.exported import ExportedCharLM
-
-            return ExportedCharLM(path)
-        return cls.from_run(RunFolder.open(path, "charlm"))
-
     def call(self, tokens, training=False):
-        hidden, _ = self.hidden(tokens, training=training)
-        return self.score(hidden, training=training)
+        return self.logits(tokens, training=training)[0]
 
-    def hidden(self, tokens, states=None, training=False, keep_for_gradient=None):
-        """Outputs of the recurrent stack, and its state after the last token.
+    def logits(self, tokens, states=None, mask=None, training=False, keep_for_gradient=None):
+        """Logits of the token that follows each, and the state after the last one.
 
         Args:
             tokens: `(batch, time)` int.
             states: from `get_initial_state` or the call before; None for zeros.
+            mask: `(batch, time)` bool, False at tokens to skip; None: all are read.
             training: whether dropout is active.
             keep_for_gradient: whether the stack keeps what a fast gradient needs; None: as `training`.
 
         Returns:
-            `(batch, time, units)`, and the states.
+            `(batch, time, vocabulary)`, and the states.
         """
         embedded = self.drop_input(self.embed(tokens), training=training)  # (batch, time, embedding)
-        return self.stack(
-            embedded, initial_state=states, training=training, keep_for_gradient=keep_for_gradient
+        hidden, states = self.stack(
+            embedded,
+            initial_state=states,
+            mask=mask,
+            training=training,
+            keep_for_gradient=keep_for_gradient,
         )
+        return self.head(hidden, training=training), states
 
     def embed(self, tokens):
-        """Vectors `(..., embedding)` of tokens `(...)`, as the recurrent stack reads them."""
+        """Vectors `(..., embedding)` of tokens `(...)`, the inputs of the recurrent stack."""
         return self.embedding(tokens) * self.embedding_scale
 
-    def score(self, hidden, training=False):
-        """Logits `(batch, time, vocabulary)` of outputs `(batch, time, units)`."""
+    def head(self, hidden, training=False):
+        """Logits `(batch, time, vocabulary)` of the stack's outputs `(batch, time, units)`."""
         hidden = self.drop_output(hidden, training=training)
         if self.output_layer is None:
             return self.embedding(hidden, reverse=True)
@@ -215,19 +174,20 @@ class CharLM(keras.Model):
         return self.stack.get_initial_state(batch_size)
 
     def step(self, tokens, states):
-        """One token further: the step function of `shared.decoding`.
+        """Reads one more token: the step function of `shared.decoding`.
 
         Args:
             tokens: `(rows,)` int.
-            states: as `get_initial_state` makes them.
+            states: in the structure of `get_initial_state`.
 
         Returns:
             Logits `(rows, vocabulary)` of the next token, and the new states.
         """
         output, states = self.stack.step(self.embed(tokens), states)
-        return self.score(output[:, None])[:, 0], states
+        return self.head(output[:, None])[:, 0], states
 
     def read(self, tokens, states):
-        """The logits of what follows `tokens` `(batch, time)`, time at least 1, and the state after them."""
-        hidden, states = self.hidden(tokens, states)
-        return self.score(hidden[:, -1:])[:, 0], states
+        """Logits `(batch, vocabulary)` of the token after all of `tokens` `(batch, time)`, time at least 1,
+        and the new states."""
+        hidden, states = self.stack(self.embed(tokens), initial_state=states)
+        return self.head(hidden[:, -1:])[:, 0], states

@@ -1,8 +1,7 @@
-"""What a text costs a character model: with its state carried through, or begun anew at every window.
+"""The nats of a text under a character model, with the state carried through or reset at every window.
 
-All figures are per character (code point), whatever tokens the characters took. Of a text, every token but
-the first is predicted, once. The characters that are scored are those whose first token is predicted: all
-characters of the text but the first one.
+Every token of a text but the first is predicted, once. Figures are per character (code point), however many
+tokens a character takes, and count all characters but the first one, which is given.
 """
 
 import math
@@ -15,19 +14,19 @@ import tensorflow as tf
 from charlm.model.char_lm import CharLM
 from charlm.text.characters import BYTES
 
-# Tokens of which characters are counted at once, so that a memory map stays on disk.
+# Tokens whose characters are counted at a time, so that a memory map is not loaded as a whole.
 COUNTED_AT_ONCE = 2**20
 
 
 @dataclass(frozen=True)
 class Score:
-    """What the predicted part of a text costs.
+    """The negative log-probability of the predicted part of a text.
 
     Attributes:
-        nats: the negative log-probability of all predicted tokens together, in nats.
-        tokens: how many tokens were predicted: those of the text without its first one.
-        characters: how many characters were predicted: those of the text without its first one. One that is
-            spelled in bytes counts once. (If the first one is, its later bytes are in `nats` all the same.)
+        nats: the sum over all predicted tokens, in nats.
+        tokens: number of predicted tokens: all of the text but the first.
+        characters: number of predicted characters: all of the text but the first. A character that is spelled
+            in bytes counts once. (If it is the first one, `nats` still includes its later bytes.)
 
     Example:
 
@@ -50,7 +49,7 @@ class Score:
 
     @property
     def perplexity(self) -> float:
-        """The exponential of the nats per character; infinite where that is past the largest number."""
+        """The exponential of the nats per character; infinite if that overflows."""
         try:
             return math.exp(self.nats_per_character)
         except OverflowError:
@@ -58,14 +57,14 @@ class Score:
 
 
 class Scorer:
-    """Scores texts with a model as it is at each call: weights may change in between, the graph is kept.
+    """Scores texts with a model's current weights; they may change between calls, the graph is reused.
 
-    Texts and windows of all sizes share that graph. Nothing is drawn at random, and dropout is not active.
+    Texts and windows of all sizes share that graph. Dropout is not active and no random number is drawn.
 
     Args:
         model: a `charlm.model.CharLM` or `charlm.model.exported.ExportedCharLM`.
-        window: tokens that `windowed` predicts from one cold start.
-        batch_size: windows that it computes side by side.
+        window: tokens that `windowed` predicts from each state of zeros.
+        batch_size: windows that it computes in parallel.
 
     Raises:
         ValueError: `window` or `batch_size` is below 1.
@@ -85,13 +84,13 @@ class Scorer:
         self._graph = tf.function(self._run, input_signature=segment_signature(model), autograph=False)
 
     def windowed(self, ids: Sequence[int]) -> Score:
-        """Scores a text in windows that know nothing of each other, as nanoGPT evaluates.
+        """Scores a text in independent windows, as nanoGPT evaluates.
 
-        Window k reads the tokens k w to k w + w - 1 from a state of zeros and predicts those one further. The
-        last one may be shorter; no token is left out.
+        Window k reads the tokens k w to k w + w - 1 from a state of zeros and predicts the tokens k w + 1 to
+        k w + w. The last window may be shorter; every token but the first is predicted.
 
         Args:
-            ids: `(tokens,)` int, at least two characters; a memory map is read piece by piece.
+            ids: `(tokens,)` int, at least two characters; a memory map is read window by window.
 
         Raises:
             ValueError: the text has less than two characters.
@@ -99,23 +98,25 @@ class Scorer:
         ids = checked_text(ids)
         whole, rest = divmod(len(ids) - 1, self.window)
         sizes = [min(self.batch_size, whole - done) for done in range(0, whole, self.batch_size)]
-        shapes = [(rows, self.window) for rows in sizes] + [(1, rest)] * (rest > 0)
-        nats, place = 0.0, 0
+        shapes = [(rows, self.window) for rows in sizes]
+        if rest:
+            shapes.append((1, rest))
+        nats, start = 0.0, 0
         for rows, time in shapes:
             states = self.model.get_initial_state(rows)
-            nats += float(self._graph(*read_targets(ids, place, rows, time), states)[0])
-            place += rows * time
+            nats += float(self._graph(*read_targets(ids, start, rows, time), states)[0])
+            start += rows * time
         return score_of(nats, ids)
 
     def carried(
         self, ids: Sequence[int], chunk: int = 1024, progress: Callable[[int], object] | None = None
     ) -> Score:
-        """Scores a text in one stream: the state runs from its first token to its last.
+        """Scores a text in one stream: the state is carried from the first token to the last.
 
         Args:
-            ids: `(tokens,)` int, at least two characters; a memory map is read piece by piece.
-            chunk: tokens that are computed at once; the figure does not depend on it.
-            progress: called with the number of tokens that were predicted since it was last called.
+            ids: `(tokens,)` int, at least two characters; a memory map is read chunk by chunk.
+            chunk: tokens read at a time; the score does not depend on it.
+            progress: called with the number of tokens predicted since its last call.
 
         Raises:
             ValueError: the text has less than two characters, or `chunk` is below 1.
@@ -124,21 +125,21 @@ class Scorer:
         if chunk < 1:
             raise ValueError(f"chunk must be at least 1, not {chunk}.")
         nats, states = 0.0, self.model.get_initial_state(1)
-        for place in range(0, len(ids) - 1, chunk):
-            time = min(chunk, len(ids) - 1 - place)
-            found, states = self._graph(*read_targets(ids, place, 1, time), states)
-            nats += float(found)
+        for start in range(0, len(ids) - 1, chunk):
+            time = min(chunk, len(ids) - 1 - start)
+            chunk_nats, states = self._graph(*read_targets(ids, start, 1, time), states)
+            nats += float(chunk_nats)
             if progress:
                 progress(time)
         return score_of(nats, ids)
 
     def _run(self, tokens, targets, states):
-        hidden, states = self.model.hidden(tokens, states)
-        return total_nats(self.model.score(hidden), targets), states
+        logits, states = self.model.logits(tokens, states)
+        return total_nats(logits, targets), states
 
 
 def segment_signature(model: CharLM):
-    """What a graph over tokens, targets and states takes, whatever the rows and the time."""
+    """The input signature of a graph over tokens, targets and states, for any number of rows and steps."""
     tokens = tf.TensorSpec((None, None), "int32")
     states = tf.nest.map_structure(
         lambda state: tf.TensorSpec((None, state.shape[-1]), state.dtype), model.get_initial_state(1)
@@ -152,23 +153,8 @@ def total_nats(logits, targets):
     return tf.reduce_sum(tf.cast(nats, "float64"))
 
 
-def windowed(model: CharLM, ids: Sequence[int], window: int = 256, batch_size: int = 64) -> Score:
-    """Scores a text in windows with a cold start each; see `Scorer.windowed`."""
-    return Scorer(model, window, batch_size).windowed(ids)
-
-
-def carried(
-    model: CharLM,
-    ids: Sequence[int],
-    chunk: int = 1024,
-    progress: Callable[[int], object] | None = None,
-) -> Score:
-    """Scores a text in one stream whose state runs through all of it; see `Scorer.carried`."""
-    return Scorer(model).carried(ids, chunk, progress)
-
-
 def count_characters(ids: Sequence[int]) -> int:
-    """How many characters begin in a sequence of tokens: all tokens but the later bytes of a character.
+    """The number of characters that begin in a sequence of tokens: all tokens but later bytes of a character.
 
     Example:
 
@@ -177,10 +163,10 @@ def count_characters(ids: Sequence[int]) -> int:
     3
     """
     count = 0
-    for place in range(0, len(ids), COUNTED_AT_ONCE):
-        piece = np.asarray(ids[place : place + COUNTED_AT_ONCE])
+    for start in range(0, len(ids), COUNTED_AT_ONCE):
+        chunk = np.asarray(ids[start : start + COUNTED_AT_ONCE])
         # In UTF-8, 0x80 to 0xBF continue a character.
-        count += int(np.count_nonzero((piece >= BYTES) | (piece < 0x80) | (piece >= 0xC0)))
+        count += int(np.count_nonzero((chunk >= BYTES) | (chunk < 0x80) | (chunk >= 0xC0)))
     return count
 
 
@@ -188,7 +174,7 @@ def checked_text(ids: Sequence[int]) -> np.ndarray:
     """The ids as an array; a memory map stays one.
 
     Raises:
-        ValueError: they are no text of at least two characters.
+        ValueError: they are not a text of at least two characters.
     """
     ids = np.asanyarray(ids)
     if ids.ndim != 1:
@@ -198,12 +184,12 @@ def checked_text(ids: Sequence[int]) -> np.ndarray:
     return ids
 
 
-def read_targets(ids: np.ndarray, place: int, rows: int, time: int) -> tuple[np.ndarray, np.ndarray]:
-    """Tokens `(rows, time)` int32 from `place` on, row after row, and those one further."""
-    block = np.asarray(ids[place : place + rows * time + 1], dtype=np.int32)
+def read_targets(ids: np.ndarray, start: int, rows: int, time: int) -> tuple[np.ndarray, np.ndarray]:
+    """Tokens `(rows, time)` int32 from index `start` on, row after row, and the token that follows each."""
+    block = np.asarray(ids[start : start + rows * time + 1], dtype=np.int32)
     return block[:-1].reshape(rows, time), block[1:].reshape(rows, time)
 
 
 def score_of(nats: float, ids: np.ndarray) -> Score:
-    """The score of a text whose tokens, all but the first, cost so much together."""
+    """The score of a text, from the nats of all its tokens but the first."""
     return Score(nats, len(ids) - 1, count_characters(ids[1:]))

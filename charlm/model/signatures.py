@@ -2,33 +2,34 @@
 
 import tensorflow as tf
 
+from charlm.model.exported import nested, state_names
 from charlm.text.graph import GraphText, as_utf8
 from shared.decoding import sample_stream
 from shared.export import concrete_function
 
-WINDOW = 512  # tokens that are read at once: texts of any length need no more memory for it
-# Ends of a text that later bytes would make a character of are at most so many U+FFFD.
+CHUNK = 512  # tokens read at a time, so that memory does not grow with the text
+# Bytes at the end of a text that later ones may complete to a character: at most this many U+FFFD.
 UNSETTLED = 3
 
 
 def charlm_signatures(model) -> dict:
     """The signatures of an exported character model.
 
-    - `generate`, and the same as `serving_default`: `prompts` `(batch,)` string and the scalars `count` int32
+    - `generate`, also as `serving_default`: `prompts` `(batch,)` string and the scalars `count` int32
       (characters to write), `temperature` float32, `top_k` int32 (0 or less: no limit), `top_p` float32 (1:
       no limit) and `seed` int64, to `texts` `(batch,)` string: what follows each prompt, as
-      `charlm.generate.generate` gives it for these prompts.
+      `charlm.prediction.generate` gives it for these prompts.
     - `score`: `texts` `(batch,)` string to `nats` `(batch,)` float32, the negative log-probability of each
       text per character, and `characters` `(batch,)` int32. The first character is predicted too, from the
-      vocabulary's start. A text without characters has 0 nats.
+      vocabulary's start token. An empty text has 0 nats.
     - `initial_state`: `batch_size` int32 to the states `state_0_0`, `state_0_1`, ... (layer and number), each
       `(rows, units)`.
     - `step`: `tokens` `(rows,)` int32 and states to `logits` `(rows, vocabulary)` and new states.
     - `read`: `tokens` `(rows, time)` int32, at least one a row, and states to `logits` `(rows, time,
       vocabulary)` and new states.
 
-    Bytes of a text that are not UTF-8 are read as U+FFFD. A `count` below 0 and a `temperature` or `top_p`
-    that is not above 0 fail the call.
+    Bytes that are not UTF-8 are read as U+FFFD. The call fails if `count` is below 0, or `temperature` or
+    `top_p` is not above 0.
 
     Args:
         model: a `charlm.model.CharLM`.
@@ -54,32 +55,18 @@ def charlm_signatures(model) -> dict:
         return flat(states, logits=logits)
 
     def read(tokens, **states):
-        hidden, states = model.hidden(tokens, nested(states))
-        return flat(states, logits=model.score(hidden))
+        logits, states = model.logits(tokens, nested(states))
+        return flat(states, logits=logits)
 
-    write = _generate_signature(model)
+    generate = _generate_signature(model)
     return {
-        "serving_default": write,
-        "generate": write,
+        "serving_default": generate,
+        "generate": generate,
         "score": _score_signature(model),
         "initial_state": concrete_function(initial_state, batch_size=((), tf.int32)),
         "step": concrete_function(step, tokens=((None,), tf.int32), **specs),
         "read": concrete_function(read, tokens=((None, None), tf.int32), **specs),
     }
-
-
-def state_names(states) -> list[str]:
-    """The flat names of states, a list over layers of lists."""
-    return [f"state_{layer}_{part}" for layer, parts in enumerate(states) for part in range(len(parts))]
-
-
-def nested(states: dict) -> list[list]:
-    """States by their flat names as a list over layers of lists."""
-    layers: dict[int, dict[int, object]] = {}
-    for name, state in states.items():
-        _, layer, part = name.split("_")
-        layers.setdefault(int(layer), {})[int(part)] = state
-    return [[layers[layer][part] for part in sorted(layers[layer])] for layer in sorted(layers)]
 
 
 def _generate_signature(model):
@@ -88,7 +75,7 @@ def _generate_signature(model):
     def generate(prompts, count, **options):
         _check(count, **options)
         tokens, lengths, _ = text.encode(prompts)
-        lengths = tf.maximum(lengths, 1)  # what follows an empty prompt in `tokens` is the start
+        lengths = tf.maximum(lengths, 1)  # after an empty prompt, `tokens` has the start token
         states = _read(model, tokens, lengths - 1)
         last = tf.gather(tokens, lengths - 1, batch_dims=1)
         return {"texts": _write(model, text, last, states, count, options)}
@@ -117,32 +104,32 @@ def _score_signature(model):
 
 
 def _check(count, temperature, top_p, **_):
-    # A negation, so that a number that is none fails too.
+    # Comparisons with NaN are false, so it fails too.
     tf.debugging.Assert(count >= 0, ["count must be at least 0, received", count])
     for name, value in (("temperature", temperature), ("top_p", top_p)):
         tf.debugging.Assert(value > 0.0, [f"{name} must be above 0, received", value])
 
 
-def _windows(model, tokens, lengths, totals, measure):
-    """Runs the model over the first `lengths` tokens of each row, a window at a time.
+def _read_chunks(model, tokens, lengths, totals, measure):
+    """Runs the model over the first `lengths` tokens of each row, a chunk at a time.
 
     Args:
+        model: the model.
         tokens: `(batch, time)`.
         lengths: `(batch,)`, at most time.
-        totals: `(batch,)`, what is added up.
-        measure: `measure(hidden, first, valid)` of the outputs `(batch, window, units)` from place `first`
-            on, to be added to the totals.
+        totals: `(batch,)`, the sums to start from.
+        measure: `measure(logits, first, valid)` of the logits `(batch, chunk, vocabulary)` from index `first`
+            on is added to the totals; `valid` `(batch, chunk)` bool.
 
     Returns:
-        The states after them, and the totals.
+        The states after these tokens, and the totals.
     """
 
     def read(first, states, totals):
-        window = tokens[:, first : first + WINDOW]
-        valid = first + tf.range(tf.shape(window)[1]) < lengths[:, None]
-        embedded = model.embed(window)  # (batch, window, embedding)
-        hidden, states = model.stack(embedded, initial_state=states, mask=valid, training=False)
-        return first + WINDOW, states, totals + measure(hidden, first, valid)
+        chunk = tokens[:, first : first + CHUNK]
+        valid = first + tf.range(tf.shape(chunk)[1]) < lengths[:, None]
+        logits, states = model.logits(chunk, states, mask=valid)
+        return first + CHUNK, states, totals + measure(logits, first, valid)
 
     longest = tf.reduce_max(lengths)
     loop = (0, model.get_initial_state(tf.shape(tokens)[0]), totals)
@@ -152,19 +139,19 @@ def _windows(model, tokens, lengths, totals, measure):
 
 def _read(model, tokens, lengths):
     """The states after the first `lengths` tokens of each row."""
-    return _windows(model, tokens, lengths, 0, lambda *_: 0)[0]
+    return _read_chunks(model, tokens, lengths, 0, lambda *_: 0)[0]
 
 
 def _nats(model, tokens, targets, lengths):
     """The negative log-probability of the first `lengths` targets of each row, `(batch,)` float32."""
 
-    def measure(hidden, first, valid):
-        logits = tf.cast(model.score(hidden), tf.float32)
-        wanted = targets[:, first : first + WINDOW]
-        nats = tf.nn.sparse_softmax_cross_entropy_with_logits(wanted, logits)
+    def measure(logits, first, valid):
+        nats = tf.nn.sparse_softmax_cross_entropy_with_logits(
+            targets[:, first : first + CHUNK], tf.cast(logits, tf.float32)
+        )
         return tf.reduce_sum(tf.where(valid, tf.cast(nats, tf.float64), 0.0), axis=1)
 
-    _, totals = _windows(model, tokens, lengths, tf.zeros(tf.shape(lengths), tf.float64), measure)
+    _, totals = _read_chunks(model, tokens, lengths, tf.zeros(tf.shape(lengths), tf.float64), measure)
     return tf.cast(totals, tf.float32)
 
 
@@ -175,14 +162,14 @@ def _write(model, text, tokens, states, count, options):
         settled = tf.strings.length(as_utf8(texts), unit="UTF8_CHAR") - UNSETTLED
         return count - tf.reduce_min(settled)
 
-    def go_on(texts, position, tokens, states):
+    def extend(texts, position, tokens, states):
         more = missing(texts)
         written, tokens, states = sample_stream(
             model.step, states, tokens, count=more, position=position, **options
         )
         return tf.strings.join([texts, text.decode(written)]), position + more, tokens, states
 
-    # A token is a character or a part of one: more tokens may be needed than characters are missing.
+    # A token may be one byte of a character: more tokens may be needed than characters are missing.
     loop = (tf.fill(tf.shape(tokens), ""), tf.constant(0), tokens, states)
-    texts, *_ = tf.while_loop(lambda texts, *_: missing(texts) > 0, go_on, loop)
+    texts, *_ = tf.while_loop(lambda texts, *_: missing(texts) > 0, extend, loop)
     return tf.strings.substr(as_utf8(texts), 0, count, unit="UTF8_CHAR")

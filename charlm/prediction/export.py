@@ -1,4 +1,4 @@
-"""Writing the SavedModel of a character model, and the proof that it answers as the model does."""
+"""Writes the SavedModel of a character model and checks it against the model."""
 
 import json
 from pathlib import Path
@@ -6,14 +6,14 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from charlm.generate import generate
-from charlm.model.exported import SETTINGS_FILE, VOCABULARY_FILE
-from charlm.model.signatures import charlm_signatures, nested, state_names
+from charlm.model.exported import SETTINGS_FILE, VOCABULARY_FILE, nested, state_names
+from charlm.model.signatures import charlm_signatures
+from charlm.prediction.generate import generate
 from shared.export import ExportError, call_alone, export_saved_model
 from shared.text.vocabulary import tokens_text
 
-TOLERANCE = 1e-4  # by which a number may differ in the check
-REPEATS = 3  # samples of each prompt in the check
+TOLERANCE = 1e-4  # for numbers
+REPEATS = 3  # samples of each prompt
 
 
 def export_charlm(model, path: Path) -> None:
@@ -21,10 +21,10 @@ def export_charlm(model, path: Path) -> None:
 
     Args:
         model: a `charlm.model.CharLM`.
-        path: folder to make. Beside the SavedModel it gets the model's settings and its vocabulary.
+        path: folder to make. It also gets the model's settings and its vocabulary.
 
     Raises:
-        UserError: `path` is taken.
+        UserError: `path` exists and is not an empty folder.
         shared.export.ExportError: it cannot be written, or the SavedModel differs from the model.
     """
     export_saved_model(
@@ -40,7 +40,7 @@ def export_charlm(model, path: Path) -> None:
 
 
 def check_export(folder: Path, model) -> None:
-    """Compares the SavedModel, in a process of its own, with the model on texts made for it.
+    """Compares the SavedModel, in a process of its own, with the model on generated texts.
 
     Raises:
         ExportError: a text, a score, logits or a state differ.
@@ -49,26 +49,26 @@ def check_export(folder: Path, model) -> None:
     answers = call_alone(folder, {signature: inputs for signature, (inputs, _) in cases.items()})
     for signature, (_, outputs) in cases.items():
         for name, expected in outputs.items():
-            found = answers[signature][name]
-            same = _same_texts if found.dtype == object else _same_numbers
-            if not same(found, np.asarray(expected)):
+            answer = answers[signature][name]
+            same = _same_texts if answer.dtype == object else _same_numbers
+            if not same(answer, np.asarray(expected)):
                 raise ExportError(
-                    f"The SavedModel's {signature} gives {name} {_short(found)} where the Python model gives "
-                    f"{_short(expected)}. Nothing was written."
+                    f"The SavedModel's {signature} gives {name} {_short(answer)} where the Python model "
+                    f"gives {_short(expected)}. Nothing was written."
                 )
 
 
 def _text_cases(model) -> dict:
-    """Inputs of the signatures for whole texts, and what the Python model makes of them."""
+    """Inputs of the signatures for whole texts, and the Python model's outputs."""
     letters = np.array(model.vocabulary.characters or ["a"])
     drawn = np.random.default_rng(0).choice(letters, 70)
     texts = ["", "".join(drawn[:1]), "".join(drawn), "".join(drawn[:9]) + "\u00e9\U0001f600\0\n"]
     prompts = texts * REPEATS
     cases = {}
     for signature, options in (("generate", {"top_p": 0.9}), ("serving_default", {"top_k": 9})):
-        told = {"top_k": 0, "top_p": 1.0, "temperature": 0.8, "seed": 3, "count": 40} | options
+        scalars = {"top_k": 0, "top_p": 1.0, "temperature": 0.8, "seed": 3, "count": 40} | options
         dtypes = {"top_p": np.float32, "temperature": np.float32, "seed": np.int64}
-        inputs = {name: dtypes.get(name, np.int32)(value) for name, value in told.items()}
+        inputs = {name: dtypes.get(name, np.int32)(value) for name, value in scalars.items()}
         expected = generate(model, prompts, 40, temperature=0.8, seed=3, **options)
         cases[signature] = (inputs | {"prompts": _strings(prompts)}, {"texts": _strings(expected)})
     nats = [_nats_per_character(model, text) for text in texts]
@@ -78,7 +78,7 @@ def _text_cases(model) -> dict:
 
 
 def _step_cases(model) -> dict:
-    """Inputs of the signatures for tokens, and what the Python model makes of them."""
+    """Inputs of the signatures for tokens, and the Python model's outputs."""
     tokens = np.arange(15, dtype=np.int32).reshape(3, 5) * 17 % len(model.vocabulary)
     zeros = model.get_initial_state(3)
     names = state_names(zeros)
@@ -86,18 +86,16 @@ def _step_cases(model) -> dict:
         np.tanh(tokens[:, :1] - np.arange(zero.shape[-1], dtype=np.float32), dtype=np.float32)
         for zero in tf.nest.flatten(zeros)
     ]
-    given = dict(zip(names, states, strict=True))
-    states, answers = nested(given), []
+    first = dict(zip(names, states, strict=True))
+    states, steps = nested(first), []
     for time in range(5):
         logits, states = model.step(tokens[:, time], states)
-        answers.append((logits, dict(zip(names, tf.nest.flatten(states), strict=True))))
+        steps.append({"logits": logits, **dict(zip(names, tf.nest.flatten(states), strict=True))})
+    logits = np.stack([step["logits"] for step in steps], axis=1)
     return {
         "initial_state": ({"batch_size": np.int32(3)}, dict(zip(names, tf.nest.flatten(zeros), strict=True))),
-        "step": ({"tokens": tokens[:, 0], **given}, {"logits": answers[0][0], **answers[0][1]}),
-        "read": (
-            {"tokens": tokens, **given},
-            {"logits": np.stack([logits for logits, _ in answers], axis=1), **answers[-1][1]},
-        ),
+        "step": ({"tokens": tokens[:, 0], **first}, steps[0]),
+        "read": ({"tokens": tokens, **first}, {**steps[-1], "logits": logits}),
     }
 
 
@@ -114,15 +112,15 @@ def _strings(texts):
     return np.array([text.encode() for text in texts], dtype=object)
 
 
-def _same_texts(found, expected):
-    """Whether texts agree, each of which is there several times, with other random numbers."""
-    # In a rare case rounding turns a draw, and all that follows it: most of each text's samples must agree.
-    agree = (found == expected).reshape(REPEATS, -1).sum(axis=0)
+def _same_texts(texts, expected):
+    """Whether most samples of each prompt agree; each sample has its own random numbers."""
+    # In rare cases rounding changes a draw, and with it the rest of a sample.
+    agree = (texts == expected).reshape(REPEATS, -1).sum(axis=0)
     return bool(np.all(agree > REPEATS / 2))
 
 
-def _same_numbers(found, expected):
-    return found.shape == expected.shape and bool(np.all(np.abs(found - expected) <= TOLERANCE))
+def _same_numbers(numbers, expected):
+    return numbers.shape == expected.shape and bool(np.all(np.abs(numbers - expected) <= TOLERANCE))
 
 
 def _short(values):

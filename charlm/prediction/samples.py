@@ -1,10 +1,9 @@
-"""What a model wrote, as text or JSON Lines, and the prompt before it."""
+"""Prompts from files, and generated texts as text or JSON Lines. Imports neither Keras nor TensorFlow."""
 
 import json
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
-from charlm.data.documents import Document
 from charlm.data.files import read_path, read_stdin
 from shared.system.cli import UserError
 
@@ -12,19 +11,21 @@ STDIN = "-"
 
 
 def read_prompt(name: str) -> str:
-    """A prompt from a file, or from standard input for `-`; line breaks at its end are part of it.
+    """A prompt from a file, or from standard input for `-`. Line breaks at its end are part of it.
 
     Raises:
         UserError: there is no such file, or it is not text in UTF-8.
     """
+    if "://" in name:
+        raise UserError(f"The prompt {name} is a URL. Download it first and name the file.")
     if name != STDIN and Path(name).is_dir():
         raise UserError(f"The prompt {name} is a folder. Name a file, or - for standard input.")
-    documents: list[Document] = [read_stdin()] if name == STDIN else read_path(Path(name), "*")
-    return "".join(piece for document in documents for piece in document.chunks(0, document.characters))
+    documents = [read_stdin()] if name == STDIN else read_path(Path(name), "*")
+    return "".join(chunk for document in documents for chunk in document.chunks(0, document.characters))
 
 
 def write_stream(write: Callable[[str], None], prompt: str, pieces: Iterable[str]) -> None:
-    """Writes a prompt and each piece as it comes, and ends the line, also where it is stopped."""
+    """Writes a prompt and each piece as soon as it is there, and ends the line, even if interrupted."""
     last = prompt
     try:
         write(prompt)
@@ -36,7 +37,7 @@ def write_stream(write: Callable[[str], None], prompt: str, pieces: Iterable[str
 
 
 def as_text(prompt: str, texts: list[str]) -> str:
-    """Prompt and continuation of each sample; with a line above each if there are several."""
+    """The prompt and what follows it, for each sample; several samples have a line above each."""
     samples = [_ended(prompt + text) for text in texts]
     if len(samples) == 1:
         return samples[0]
@@ -49,7 +50,7 @@ def _ended(text: str) -> str:
 
 
 def as_jsonl(prompt: str, texts: list[str], options: Mapping[str, object]) -> str:
-    """A JSON object a line: `sample` (from 1), `prompt`, `text` (what follows it), and the options."""
+    """One JSON object a line: `sample` (from 1), `prompt`, `text` (what follows it), and the options."""
     records = (
         {"sample": number, "prompt": prompt, "text": text, **options} for number, text in enumerate(texts, 1)
     )

@@ -1,1 +1,4 @@
-"""What `python -m charlm.train` puts together: `run`."""
+"""Training a model: `run` puts together text, model, loss and validation for the loop in `shared.training`.
+
+The batches, windows for truncated backpropagation through time, are `shared.training.windows`.
+"""

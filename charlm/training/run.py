@@ -1,4 +1,4 @@
-"""One training run of a character model: text, model, loss and validation for `shared.training`."""
+"""One training run of a character model: its text, model, loss and validation."""
 
 from pathlib import Path
 
@@ -6,13 +6,12 @@ import keras
 import numpy as np
 from keras import ops
 
-from charlm.config import CharLMConfig
+from charlm.config import NETWORK, CharLMConfig
 from charlm.data.ids import encode_split
-from charlm.data.load import load_text
 from charlm.data.text_data import TextData
-from charlm.generate import generate
 from charlm.model.char_lm import CharLM
 from charlm.model.scoring import Scorer
+from charlm.prediction.generate import generate
 from charlm.text.characters import CharacterVocabulary
 from shared.runs.folder import RunFolder
 from shared.system.cli import UserError
@@ -24,19 +23,25 @@ from shared.training.precision import choose_policy
 from shared.training.reporting import Size
 from shared.training.windows import TextWindows
 
-VALIDATED = 2**20  # tokens; of a longer validation text, the first so many are read after each epoch
+VALIDATED = 2**20  # tokens; of a longer validation text, only the first ones are read after each epoch
 CHARACTERS = Size("characters", lambda batch: batch["tokens"][:, 1:].size, "nats/character")
 
 
 def train_charlm(
-    config: CharLMConfig, run: RunFolder, *, resume: bool = False, cache_dir: Path | None = None
+    config: CharLMConfig,
+    run: RunFolder,
+    data: TextData,
+    *,
+    resume: bool = False,
+    cache_dir: Path | None = None,
 ) -> TrainResult:
     """Trains a character model in a run folder.
 
     Args:
         config: settings of the run.
         run: its folder.
-        resume: go on from the run's last checkpoint.
+        data: the text.
+        resume: continue from the run's last checkpoint.
         cache_dir: folder for the ids of a text that is too long for memory.
 
     Returns:
@@ -46,12 +51,6 @@ def train_charlm(
         UserError: the text cannot be used, or the settings do not fit it.
     """
     keras.utils.set_random_seed(config.seed)
-    data = load_text(
-        config.data,
-        pattern=config.pattern,
-        validation_fraction=config.validation_fraction,
-        test_fraction=config.test_fraction,
-    )
     print(f"{data.name}: {data.rule}.", flush=True)
     _check_validation(data)
     vocabulary = _vocabulary(config, run, data, resume)
@@ -65,7 +64,7 @@ def train_charlm(
         seed=config.seed,
     )
     policy = choose_policy(config.precision)
-    model = CharLM.from_settings(config, vocabulary, dtype=policy)
+    model = CharLM(vocabulary, **config.pick(NETWORK), dtype=policy)
     validation = Validation(model, ids["validation"][:VALIDATED], run, config)
     if not resume:
         validation.show("untrained")
@@ -95,7 +94,7 @@ def train_charlm(
 def _check_validation(data: TextData) -> None:
     if "validation" not in data.splits:
         raise UserError(
-            f"{data.name} has no validation part, by which the best weights are known. "
+            f"{data.name} has no validation part, which is needed to choose the best weights. "
             "Give a --validation-fraction above 0."
         )
     if data.characters("validation") < 2:
@@ -114,29 +113,28 @@ def _vocabulary(config: CharLMConfig, run: RunFolder, data: TextData, resume: bo
 
 
 def _epochs(config: CharLMConfig, windows: TextWindows) -> int:
-    """Epochs of the training loop that make up the passes over the text."""
+    """The number of epochs of the training loop that cover all passes over the text."""
     return -(-config.epochs * windows.steps_per_pass // windows.steps_per_epoch)
 
 
 def make_optimizer(config: CharLMConfig, policy: str = "float32") -> keras.optimizers.Optimizer:
-    """Muon or AdamW; its rate comes from a schedule. Only matrices decay."""
+    """Muon or AdamW with weight decay of the matrices only; a schedule sets the rate."""
     if config.optimizer == "muon":
         return make_muon(config.highest_rate, policy, config.weight_decay)
     return make_adamw(config.highest_rate, config.weight_decay, beta_2=0.99)
 
 
 def language_loss(model: CharLM, batch, carry):
-    """Cross entropy of each next token in nats, and the state to go on with."""
+    """Mean cross entropy of the next tokens in nats, and the state for the next window."""
     tokens = batch["tokens"]  # (batch, window + 1)
     keeps = ops.expand_dims(batch["keeps_state"], -1)  # (batch, 1)
     carry = keras.tree.map_structure(lambda state: ops.where(keeps, state, ops.zeros_like(state)), carry)
-    hidden, states = model.hidden(tokens[:, :-1], carry, training=True)
-    logits = model.score(hidden, training=True)  # (batch, window, vocabulary)
+    logits, states = model.logits(tokens[:, :-1], carry, training=True)  # (batch, window, vocabulary)
     return sequence_cross_entropy(tokens[:, 1:], logits), states
 
 
 class Validation:
-    """Nats per character of the validation text, cold every 256 tokens, and samples to read."""
+    """Nats per character of the validation text, from zeros every 256 tokens, and samples to read."""
 
     def __init__(self, model: CharLM, ids: np.ndarray, run: RunFolder, config: CharLMConfig):
         self._model, self._ids, self._run, self._config = model, ids, run, config
@@ -148,7 +146,7 @@ class Validation:
         return {"val_nats": score.nats_per_character}
 
     def show(self, title: str) -> None:
-        """Adds what the model writes now, from the same prompts and seed each time, to `samples.txt`."""
+        """Appends samples to `samples.txt`, always from the same prompts and seed."""
         if not self._config.sample_length:
             return
         prompts = self._config.prompts

@@ -129,6 +129,27 @@ def finite_number(text: str) -> float:
     return number
 
 
+def positive_number(text: str, most: float = math.inf) -> float:
+    """The `type` of an option that takes a finite number above 0.
+
+    Raises:
+        argparse.ArgumentTypeError: `text` is no such number, or is above `most`.
+
+    Example:
+
+    >>> positive_number("0.5")
+    0.5
+    """
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0.0 < number <= most or number == math.inf:
+        limit = "" if most == math.inf else f" and at most {most:g}"
+        raise argparse.ArgumentTypeError(f"expected a number above 0{limit}, got {text!r}")
+    return number
+
+
 def share(text: str) -> float:
     """The `type` of an option that takes a number from 0 to 1, such as a probability.
 

@@ -2,8 +2,6 @@
 
 import dataclasses
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -158,18 +156,3 @@ def test_resume_of_what_is_no_run_of_this_application(tmp_path):
 def test_a_value_that_makes_no_sense_is_an_error_of_the_user(options, message):
     with pytest.raises(UserError, match=message):
         parse_arguments(options)
-
-
-def test_help_needs_no_keras():
-    code = """
-import sys
-from charlm import train
-try:
-    train.main(["--help"])
-finally:
-    print(sorted({"keras", "tensorflow", "tensorflow_datasets"} & set(sys.modules)), file=sys.stderr)
-"""
-    root = Path(__file__).parents[2]
-    finished = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True)
-    assert (finished.returncode, finished.stderr) == (0, "[]\n")
-    assert "--recurrent-weight-dropout" in finished.stdout

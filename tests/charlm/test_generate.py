@@ -4,7 +4,6 @@ import dataclasses
 import io
 import json
 import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -14,10 +13,9 @@ import pytest
 
 from charlm import generate as script
 from charlm.config import CharLMConfig
-from charlm.generate import generate
 from charlm.model.char_lm import CharLM
+from charlm.prediction.generate import Writer, generate
 from charlm.prediction.samples import as_text, read_prompt, write_stream
-from charlm.prediction.writer import Writer
 from shared.runs.folder import RunFolder
 from shared.system.cli import UserError, run_script
 
@@ -59,12 +57,13 @@ def run(folder, tmp_path, monkeypatch):
 
 
 def test_the_prompt_comes_before_its_continuation(run, letters, capsys):
-    assert run("--prompt", "hell", "--num-chars", 40, "--seed", 3) == 0
-    expected = generate(letters, ["hell"], 40, seed=3)[0]
-    output = capsys.readouterr()
-    assert output.out.rstrip("\n") == f"hell{expected}".rstrip("\n")
-    assert output.out.endswith("\n")
-    assert output.err == ""
+    expected = generate(letters, "hell", 40, seed=3)
+    for prompt in (["hell"], ["--prompt", "hell"]):
+        assert run("--num-chars", 40, "--seed", 3, *prompt) == 0
+        output = capsys.readouterr()
+        assert output.out.rstrip("\n") == f"hell{expected}".rstrip("\n")
+        assert output.out.endswith("\n")
+        assert output.err == ""
 
 
 def test_options_reach_the_model(run, letters, capsys):
@@ -208,9 +207,11 @@ def test_a_prompt_file_that_is_no_text(run, content, message, capsys):
     assert "prompt.txt" in error
 
 
-def test_a_folder_is_no_prompt(tmp_path):
+def test_a_folder_or_a_url_is_no_prompt(tmp_path):
     with pytest.raises(UserError, match="is a folder"):
         read_prompt(str(tmp_path))
+    with pytest.raises(UserError, match="is a URL"):
+        read_prompt("https://example.org/letter.txt")
 
 
 def test_a_prompt_with_half_a_character(run, capsys):
@@ -258,6 +259,9 @@ def test_an_edited_vocabulary_is_refused(run, letters, capsys, tmp_path):
         ["--seed", str(2**63)],
         ["--format", "csv"],
         ["--prompt", "a", "--prompt-file", "b"],
+        ["text", "--prompt", "a"],
+        ["text", "--prompt-file", "b"],
+        ["--temp", "1"],
         ["--beams", "3"],
     ],
     ids=" ".join,
@@ -266,18 +270,12 @@ def test_mistaken_options_end_with_status_2(options, run, capsys):
     with pytest.raises(SystemExit) as stopped:
         run(*options)
     assert stopped.value.code == 2
-    assert options[-2] in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert options[-2] in error
+    assert error.count("\n") == 1
 
 
-def test_help_and_mistakes_need_no_keras():
-    code = (
-        "import sys, charlm.generate as m\n"
-        "for argv in (['--help'], ['--top-k', '0']):\n"
-        "    try:\n        m.main(argv)\n"
-        "    except SystemExit as end:\n        print('status', end.code)\n"
-        "sys.exit(int(bool({'keras', 'tensorflow'} & set(sys.modules))))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert "--num-chars" in done.stdout
-    assert done.stdout.count("status 0") == done.stdout.count("status 2") == 1
+def test_a_temperature_of_zero_is_answered_with_greedy_decoding(run, capsys):
+    with pytest.raises(SystemExit):
+        run("--temperature", 0)
+    assert "use --top-k 1" in capsys.readouterr().err

@@ -2,9 +2,9 @@
 
 import pytest
 
-from charlm.generate import generate
-from charlm.model.char_lm import PRESETS, CharLM
-from charlm.model.scoring import windowed
+from charlm.app import APP
+from charlm.model.scoring import Scorer
+from charlm.prediction.generate import generate
 from shared.runs.presets import LARGEST_PRESET, preset_names
 
 LINES = (
@@ -15,12 +15,12 @@ LINES = (
 
 @pytest.fixture(scope="module")
 def model():
-    return CharLM.from_any("shakespeare")
+    return APP.load("shakespeare")
 
 
 def test_it_ships_with_its_card():
-    assert preset_names(PRESETS) == ["shakespeare"]
-    folder = PRESETS / "shakespeare"
+    assert preset_names(APP.presets) == ["shakespeare"]
+    folder = APP.presets / "shakespeare"
     assert sum(file.stat().st_size for file in folder.iterdir()) < LARGEST_PRESET
     card = (folder / "README.md").read_text(encoding="utf-8")
     for part in ("data", "command", "Validation", "Limits", "Licence"):
@@ -30,12 +30,13 @@ def test_it_ships_with_its_card():
 
 def test_lines_in_its_manner_cost_far_less_than_the_same_letters_in_disorder(model):
     lines = model.vocabulary.encode(LINES)
-    in_order, backwards = (windowed(model, ids).nats_per_character for ids in (lines, lines[::-1]))
+    scorer = Scorer(model)
+    in_order, backwards = (scorer.windowed(ids).nats_per_character for ids in (lines, lines[::-1]))
     assert in_order < 2 < 3 < backwards
 
 
 def test_it_writes_words_after_a_speaker(model):
-    (text,) = generate(model, ["KING HENRY:\n"], 200, temperature=0.5, seed=1)
+    text = generate(model, "KING HENRY:\n", 200, temperature=0.5, seed=1)
     words = {word.strip(".,:;!?'").lower() for word in text.split()}
     assert (
         len(words & {"the", "and", "of", "to", "my", "that", "is", "in", "you", "i", "it", "a", "not"}) >= 3

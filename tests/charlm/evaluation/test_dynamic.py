@@ -4,7 +4,7 @@ import tensorflow as tf
 
 from charlm.evaluation.dynamic import dynamic, gradient_rms
 from charlm.model.char_lm import CharLM
-from charlm.model.scoring import carried
+from charlm.model.scoring import Scorer
 from charlm.text.characters import CharacterVocabulary
 
 TEXT = "abcabdacebdcaebdaceb"  # 20 tokens, 19 of them predicted
@@ -90,7 +90,7 @@ def test_scores_are_those_of_the_equations(model, segment, decay):
     assert found.nats == pytest.approx(expected, rel=1e-4)
     assert (found.tokens, found.characters) == (19, 19)
     if segment < 19:
-        assert abs(expected - carried(model, ids).nats) > 0.1
+        assert abs(expected - Scorer(model).carried(ids).nats) > 0.1
 
 
 @pytest.mark.parametrize(
@@ -102,14 +102,14 @@ def test_without_statistics_it_is_plain_gradient_descent(settings):
     found = dynamic(model, ids, segment=4, learning_rate=0.5, decay=0.1)
     expected = dynamic_in_numpy(model, ids, None, 4, 0.5, 0.1)
     assert found.nats == pytest.approx(expected, rel=1e-4)
-    assert abs(expected - carried(model, ids).nats) > 0.1
+    assert abs(expected - Scorer(model).carried(ids).nats) > 0.1
 
 
 @pytest.mark.parametrize("with_rms", [True, False])
 def test_a_learning_rate_of_zero_is_the_carried_score(model, with_rms):
     ids = model.vocabulary.encode(TEXT)
     score = dynamic(model, ids, rms=some_rms(model) if with_rms else None, segment=4, learning_rate=0.0)
-    assert score.nats == pytest.approx(carried(model, ids).nats, rel=1e-5)
+    assert score.nats == pytest.approx(Scorer(model).carried(ids).nats, rel=1e-5)
 
 
 def test_a_decay_of_one_without_statistics_forgets_all_but_the_last_segment(model):
@@ -132,7 +132,7 @@ def test_a_text_that_repeats_itself_becomes_cheap(reader, with_rms, rate):
     ids = reader.vocabulary.encode(SENTENCE * 40)
     rms = gradient_rms(reader, ids[: 10 * len(SENTENCE)]) if with_rms else None
     learned = dynamic(reader, ids, rms=rms, learning_rate=rate, decay=0.02)
-    assert learned.nats < 0.65 * carried(reader, ids).nats
+    assert learned.nats < 0.65 * Scorer(reader).carried(ids).nats
 
 
 # -- the model stays -------------------------------------------------------------------------------------

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-import charlm.model.char_lm
-import charlm.model.exported
-from charlm.config import CharLMConfig
+from charlm.app import APP
+from charlm.config import NETWORK, CharLMConfig
 from charlm.model.char_lm import CharLM
 from charlm.text.characters import CharacterVocabulary
+from shared.application import Application
 from shared.runs.folder import RunError, RunFolder
 from shared.runs.presets import store_half
 from shared.system.cli import UserError
@@ -76,10 +76,20 @@ def test_steps_equal_the_call(settings):
     for place in range(TIME):
         logits, states = model.step(tokens[:, place], states)
         found.append(logits)
-    hidden, final = model.hidden(tokens)
+    logits, final = model.logits(tokens)
     close(np.stack(found, axis=1), model(tokens))
     close(states, final)
-    close(model.score(hidden), model(tokens))
+    close(logits, model(tokens))
+
+
+def test_masked_tokens_are_skipped():
+    model, tokens = make_model(**MODELS["lstm"]), some_tokens()
+    mask = np.arange(TIME) < np.array([[TIME], [4], [1]])
+    logits, states = model.logits(tokens, mask=mask)
+    for row, length in enumerate(mask.sum(axis=1)):
+        alone, alone_states = model.logits(tokens[row : row + 1, :length])
+        close(logits[row : row + 1, :length], alone)
+        close([[state[row : row + 1] for state in layer] for layer in states], alone_states)
 
 
 @every_model
@@ -90,7 +100,7 @@ def test_reading_gives_the_logits_of_what_follows_and_goes_on(settings):
     close(logits, model(tokens)[:, 3])
     logits, states = model.read(tokens[:, 4:], states)
     close(logits, model(tokens)[:, -1])
-    close(states, model.hidden(tokens)[1])
+    close(states, model.logits(tokens)[1])
 
 
 def test_logits_depend_on_what_came_before_alone():
@@ -119,9 +129,9 @@ def test_a_tied_matrix_learns_from_both_of_its_uses():
 
     def gradient(watch_output_only):
         with tf.GradientTape() as tape:
-            hidden, _ = model.hidden(tokens)
+            hidden, _ = model.stack(model.embed(tokens))
             hidden = tf.stop_gradient(hidden) if watch_output_only else hidden
-            loss = tf.reduce_sum(tf.nn.log_softmax(model.score(hidden))[..., 9])
+            loss = tf.reduce_sum(tf.nn.log_softmax(model.head(hidden))[..., 9])
         found = tape.gradient(loss, model.embedding.trainable_variables[0].value)
         return tf.convert_to_tensor(found).numpy()
 
@@ -255,8 +265,8 @@ def unusual_config(**changes):
 @pytest.mark.parametrize("tied", [False, True])
 def test_every_setting_of_a_run_reaches_the_model(tied):
     config = unusual_config(tie_embeddings=tied)
-    model = CharLM.from_settings(config, CharacterVocabulary(CHARACTERS), dtype="mixed_bfloat16")
-    assert model.settings == {name: getattr(config, name) for name in model.settings}
+    model = CharLM(CHARACTERS, **config.pick(NETWORK), dtype="mixed_bfloat16")
+    assert model.settings == config.pick(NETWORK)
     assert model.dtype_policy.name == "mixed_bfloat16"
     assert (model.drop_input.rate, model.drop_output.rate) == (0.12, 0.13)
     assert (model.stack.dropout, model.stack.recurrent_weight_dropout) == (0.11, 0.14)
@@ -270,7 +280,7 @@ def run(tmp_path):
     run = RunFolder.create(tmp_path / "run", dataclasses.asdict(config), "charlm")
     vocabulary = CharacterVocabulary(CHARACTERS)
     vocabulary.save(run.vocabulary_file)
-    model = CharLM.from_settings(config, vocabulary, dtype="mixed_bfloat16")
+    model = CharLM(vocabulary, **config.pick(NETWORK), dtype="mixed_bfloat16")
     random = np.random.default_rng(1)
     for weight in model.trainable_variables:
         weight.assign(random.normal(0, 0.5, weight.shape))
@@ -335,23 +345,29 @@ def test_damaged_weights(run):
 
 
 def test_a_name_may_be_a_run_folder_a_preset_or_an_exported_model(run, tmp_path, monkeypatch):
-    monkeypatch.setattr(charlm.model.char_lm, "PRESETS", tmp_path)
+    monkeypatch.setattr(Application, "presets", tmp_path)
     monkeypatch.chdir("/")
     expected = CharLM.from_run(run)(some_tokens())
     for name in (run.path, str(run.path), "run"):  # the last one is a preset now
-        close(CharLM.from_any(name)(some_tokens()), expected, tolerance=0)
+        close(APP.load(name)(some_tokens()), expected, tolerance=0)
     (tmp_path / "exported").mkdir()
-    (tmp_path / "exported" / "saved_model.pb").touch()
-    monkeypatch.setattr(charlm.model.exported, "ExportedCharLM", lambda path: ("exported", path))
-    assert CharLM.from_any(tmp_path / "exported") == ("exported", tmp_path / "exported")
+    for file in ("saved_model.pb", APP.export_file):
+        (tmp_path / "exported" / file).touch()
+    app = dataclasses.replace(APP, load_export=lambda path: ("exported", path))
+    assert app.load(tmp_path / "exported") == ("exported", tmp_path / "exported")
 
 
 def test_a_name_of_no_character_model(run, tmp_path):
     with pytest.raises(UserError, match=r"no model 'poems'.*run folder of charlm\.train"):
-        CharLM.from_any("poems")
+        APP.load("poems")
     RunFolder.create(tmp_path / "pictures", {}, "captioning")
     with pytest.raises(RunError, match="captioning"):
-        CharLM.from_any(tmp_path / "pictures")
+        APP.load(tmp_path / "pictures")
     (tmp_path / "empty").mkdir()
     with pytest.raises(RunError, match="not a run folder"):
-        CharLM.from_any(tmp_path / "empty")
+        APP.load(tmp_path / "empty")
+    (tmp_path / "reviews").mkdir()
+    for file in ("saved_model.pb", "sentiment.json"):
+        (tmp_path / "reviews" / file).touch()
+    with pytest.raises(UserError, match=r"not a SavedModel of charlm\.export: it has sentiment\.json"):
+        APP.load(tmp_path / "reviews")

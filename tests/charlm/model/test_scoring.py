@@ -6,7 +6,7 @@ import pytest
 
 from charlm.model import scoring
 from charlm.model.char_lm import CharLM
-from charlm.model.scoring import Score, Scorer, carried, count_characters, total_nats, windowed
+from charlm.model.scoring import Score, Scorer, count_characters, total_nats
 from charlm.text.characters import CharacterVocabulary
 
 TEXT = "abacabadabacabaeabacad\nba"  # 25 tokens, 24 of them predicted
@@ -45,7 +45,7 @@ def nats_by_steps(model, ids, window=None) -> list[float]:
 @pytest.mark.parametrize("window", [1, 3, 7, 8, 23, 24, 25, 256])  # 3 and 8 divide 24
 def test_windowed_is_the_sum_over_steps_with_a_cold_start_each_window(model, window):
     ids = model.vocabulary.encode(TEXT)
-    score = windowed(model, ids, window=window, batch_size=3)
+    score = Scorer(model, window=window, batch_size=3).windowed(ids)
     assert score.nats == pytest.approx(sum(nats_by_steps(model, ids, window)), rel=1e-5)
     assert (score.tokens, score.characters) == (24, 24)
 
@@ -53,7 +53,7 @@ def test_windowed_is_the_sum_over_steps_with_a_cold_start_each_window(model, win
 @pytest.mark.parametrize("chunk", [1, 5, 8, 24, 1024])
 def test_carried_is_the_sum_over_steps_of_one_stream(model, chunk):
     ids = model.vocabulary.encode(TEXT)
-    score = carried(model, ids, chunk=chunk)
+    score = Scorer(model).carried(ids, chunk=chunk)
     assert score.nats == pytest.approx(sum(nats_by_steps(model, ids)), rel=1e-5)
     assert (score.tokens, score.characters) == (24, 24)
 
@@ -80,20 +80,21 @@ def test_the_kinds_differ_by_what_the_state_knows(model):
 def test_the_batch_size_does_not_matter(model, batch_size):
     ids = model.vocabulary.encode(TEXT)
     expected = sum(nats_by_steps(model, ids, 7))
-    assert windowed(model, ids, window=7, batch_size=batch_size).nats == pytest.approx(expected, rel=1e-5)
+    score = Scorer(model, window=7, batch_size=batch_size).windowed(ids)
+    assert score.nats == pytest.approx(expected, rel=1e-5)
 
 
 def test_two_characters_are_enough(model):
     ids = model.vocabulary.encode("ab")
     expected = Score(nats_by_steps(model, ids)[0], 1, 1)
-    for score in (windowed(model, ids), carried(model, ids)):
+    for score in (Scorer(model).windowed(ids), Scorer(model).carried(ids)):
         assert score.nats == pytest.approx(expected.nats, rel=1e-5)
         assert (score.tokens, score.characters) == (1, 1)
 
 
 def test_progress_adds_up_to_the_predicted_tokens(model):
     seen = []
-    carried(model, model.vocabulary.encode(TEXT), chunk=7, progress=seen.append)
+    Scorer(model).carried(model.vocabulary.encode(TEXT), chunk=7, progress=seen.append)
     assert seen == [7, 7, 7, 3]
 
 
@@ -113,9 +114,9 @@ def test_progress_adds_up_to_the_predicted_tokens(model):
 )
 def test_a_character_of_several_bytes_counts_once(model, text, tokens, characters):
     ids = model.vocabulary.encode(text)
-    for score in (windowed(model, ids, window=3), carried(model, ids, chunk=3)):
+    for score in (Scorer(model, window=3).windowed(ids), Scorer(model).carried(ids, chunk=3)):
         assert (score.tokens, score.characters) == (tokens, characters)
-    assert carried(model, ids).nats == pytest.approx(sum(nats_by_steps(model, ids)), rel=1e-5)
+    assert Scorer(model).carried(ids).nats == pytest.approx(sum(nats_by_steps(model, ids)), rel=1e-5)
 
 
 def test_characters_are_counted_in_pieces(monkeypatch):
@@ -159,8 +160,9 @@ def test_scoring_draws_nothing_at_random():
     ids = model.vocabulary.encode(TEXT)
     drawn = [np.array(variable) for variable in model.non_trainable_variables]
     assert drawn, "the model has no seed generators to watch"
-    assert windowed(model, ids, window=7).nats == pytest.approx(windowed(plain, ids, window=7).nats)
-    assert carried(model, ids).nats == pytest.approx(carried(plain, ids).nats)
+    scorer, expected = (Scorer(one, window=7) for one in (model, plain))
+    assert scorer.windowed(ids).nats == pytest.approx(expected.windowed(ids).nats)
+    assert scorer.carried(ids).nats == pytest.approx(expected.carried(ids).nats)
     for before, now in zip(drawn, model.non_trainable_variables, strict=True):
         np.testing.assert_array_equal(before, np.array(now))
 
@@ -190,24 +192,24 @@ def test_nats_of_half_precision_logits_are_computed_in_full():
 def test_a_model_in_mixed_precision_is_close_to_one_in_full():
     model, full = make_model(dtype="mixed_bfloat16"), make_model()
     ids = model.vocabulary.encode(TEXT)
-    scorer = Scorer(model, window=7)
-    assert scorer.windowed(ids).nats == pytest.approx(windowed(full, ids, window=7).nats, rel=0.02)
-    assert scorer.carried(ids, chunk=5).nats == pytest.approx(carried(full, ids).nats, rel=0.02)
+    scorer, expected = (Scorer(one, window=7) for one in (model, full))
+    assert scorer.windowed(ids).nats == pytest.approx(expected.windowed(ids).nats, rel=0.02)
+    assert scorer.carried(ids, chunk=5).nats == pytest.approx(expected.carried(ids).nats, rel=0.02)
 
 
 # -- what cannot be scored -------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("text", ["", "a", "\U0001f600"])  # the last is one character of four tokens
-@pytest.mark.parametrize("score", [windowed, carried])
+@pytest.mark.parametrize("score", [Scorer.windowed, Scorer.carried])
 def test_a_text_of_less_than_two_characters_has_no_score(model, score, text):
     with pytest.raises(ValueError, match="at least two characters"):
-        score(model, model.vocabulary.encode(text))
+        score(Scorer(model), model.vocabulary.encode(text))
 
 
 def test_ids_must_be_one_text(model):
     with pytest.raises(ValueError, match=r"\(tokens,\).*\(3, 4\)"):
-        carried(model, np.full((3, 4), 256))
+        Scorer(model).carried(np.full((3, 4), 256))
 
 
 @pytest.mark.parametrize("settings", [{"window": 0}, {"batch_size": 0}])
@@ -215,4 +217,4 @@ def test_sizes_must_be_at_least_one(model, settings):
     with pytest.raises(ValueError, match="at least 1"):
         Scorer(model, **settings)
     with pytest.raises(ValueError, match="at least 1"):
-        carried(model, model.vocabulary.encode(TEXT), chunk=0)
+        Scorer(model).carried(model.vocabulary.encode(TEXT), chunk=0)

@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from charlm.config import CharLMConfig, recipe
-from charlm.generate import generate
+from charlm.config import SPLITTING, CharLMConfig, recipe
+from charlm.data import load_text
 from charlm.model.char_lm import CharLM
-from charlm.model.scoring import windowed
+from charlm.model.scoring import Scorer
+from charlm.prediction.generate import generate
 from charlm.text.characters import CharacterVocabulary
 from charlm.training.run import CHARACTERS, Validation, language_loss, make_optimizer, train_charlm
 from shared.runs.folder import RunError, RunFolder
@@ -57,7 +58,7 @@ def text_file(tmp_path_factory):
 def run_training(path, text, resume=False, **changes):
     config = dataclasses.replace(TINY, data=(str(text),), **changes)
     run = RunFolder.create(path, dataclasses.asdict(config), "charlm", resume=resume)
-    return train_charlm(config, run, resume=resume), run
+    return train_charlm(config, run, load_text(config.data, **config.pick(SPLITTING)), resume=resume), run
 
 
 @pytest.fixture
@@ -121,7 +122,8 @@ def test_the_best_model_has_the_nats_that_the_history_says(undisturbed):
     model = CharLM.from_run(RunFolder.open(path, "charlm"))
     held_out = model.vocabulary.encode(TEXT[int(0.9 * len(TEXT)) :])
     assert len(held_out) == 37
-    assert windowed(model, held_out).nats_per_character == pytest.approx(result.best_metrics["val_nats"])
+    score = Scorer(model).windowed(held_out)
+    assert score.nats_per_character == pytest.approx(result.best_metrics["val_nats"])
 
 
 def test_samples_have_a_page_before_and_one_after_each_epoch(undisturbed):
@@ -153,7 +155,7 @@ def test_a_stopped_run_goes_on_bit_for_bit(tmp_path, text_file, undisturbed, sto
 def test_hello_is_learned_by_heart(tmp_path):
     config = recipe(("hello",))
     run = RunFolder.create(tmp_path / "run", dataclasses.asdict(config), "charlm")
-    result = train_charlm(config, run)
+    result = train_charlm(config, run, load_text("hello"))
     assert result.best_metrics["val_nats"] < 0.02
     model = CharLM.from_run(run)
     assert model.vocabulary.characters == ("h", "e", "l", "o")
@@ -326,7 +328,7 @@ def test_validation_is_cold_every_256_tokens(tmp_path):
     run = RunFolder.create(tmp_path / "run", {}, "charlm")
     config = dataclasses.replace(TINY, prompts=("a", "", "\u00e9"), sample_length=5)
     metrics = Validation(model, ids, run, config)(epoch=7)
-    assert metrics == {"val_nats": windowed(model, ids, window=256).nats_per_character}
+    assert metrics == {"val_nats": Scorer(model, window=256).windowed(ids).nats_per_character}
     text = run.samples_file.read_text(encoding="utf-8")
     assert text.startswith(f"--- epoch 7, {metrics['val_nats']:.4f} nats per character\na")
     texts = generate(model, config.prompts, 5, seed=config.seed)

@@ -5,10 +5,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from charlm.generate import generate, stream
 from charlm.model.char_lm import CharLM
-from charlm.prediction import writer
-from charlm.prediction.writer import Writer
+from charlm.prediction import generate as module
+from charlm.prediction.generate import Writer, generate, stream
 from charlm.text.characters import CharacterVocabulary
 
 CHARACTERS = "helo\n\u00e9"
@@ -91,8 +90,8 @@ def test_a_stream_is_the_text_however_it_is_cut(model, options, monkeypatch):
     whole = generate(model, [ODD], 50, seed=7, **options)[0]
     assert len(whole) == 50
     for chunk, piece in ((1, 1), (7, 3), (64, 512)):
-        monkeypatch.setattr(writer, "CHUNK", chunk)
-        monkeypatch.setattr(writer, "PIECE", piece)
+        monkeypatch.setattr(module, "CHUNK", chunk)
+        monkeypatch.setattr(module, "PROMPT_CHUNK", piece)
         pieces = list(stream(model, ODD, 50, seed=7, **options))
         assert "".join(pieces) == whole
         assert max(map(len, pieces)) <= chunk + 3, (
@@ -135,10 +134,10 @@ def test_an_empty_prompt_begins_with_the_start(letters):
 
 
 def test_without_a_seed_one_is_drawn(model, monkeypatch):
-    monkeypatch.setattr(writer, "draw_seed", lambda: 5)
+    monkeypatch.setattr(module, "draw_seed", lambda: 5)
     assert generate(model, ["he"], 20) == generate(model, ["he"], 20, seed=5)
     monkeypatch.undo()
-    assert len({writer.draw_seed() for _ in range(9)}) > 1
+    assert len({module.draw_seed() for _ in range(9)}) > 1
 
 
 def test_seeds_of_all_sizes(model):
@@ -147,10 +146,10 @@ def test_seeds_of_all_sizes(model):
 
 
 def test_a_character_of_several_bytes_appears_whole(monkeypatch):
-    monkeypatch.setattr(writer, "CHUNK", 1)
+    monkeypatch.setattr(module, "CHUNK", 1)
     recital = Recital("\u00e9\u20ac\U0001f600a".encode())
     assert list(stream(recital, "", 6, seed=1)) == ["\u00e9", "\u20ac", "\U0001f600", "a", "\u00e9", "\u20ac"]
-    monkeypatch.setattr(writer, "CHUNK", 64)
+    monkeypatch.setattr(module, "CHUNK", 64)
     assert generate(recital, ["", "a"], 3, seed=1) == ["\u00e9\u20ac\U0001f600"] * 2
 
 
@@ -188,8 +187,8 @@ def test_other_cells_and_precisions(cell):
     assert set(text) <= set(CHARACTERS)
 
 
-def test_a_prompt_is_read_piece_by_piece(model, monkeypatch):
-    monkeypatch.setattr(writer, "PIECE", 4)
+def test_a_prompt_is_read_chunk_by_chunk(model, monkeypatch):
+    monkeypatch.setattr(module, "PROMPT_CHUNK", 4)
     read = []
     Writer(model, ["hello hello", "l", "hello hello"], seed=1, progress=read.append)
     assert read == [4, 4, 2], "a prompt that is there twice is read once, without its last token"
@@ -218,6 +217,6 @@ def test_options_out_of_range(model, options, message):
         stream(model, "h", **options)  # before a piece is asked for
 
 
-def test_a_text_in_place_of_texts_is_refused(model):
-    with pytest.raises(ValueError, match="put it in brackets"):
-        generate(model, "hello", 5)
+def test_one_prompt_gives_one_text(model):
+    assert generate(model, "hello", 5, seed=1) == generate(model, ["hello"], 5, seed=1)[0]
+    assert generate(model, "", 5, seed=1) == generate(model, [""], 5, seed=1)[0]

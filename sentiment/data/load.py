@@ -127,14 +127,21 @@ def _read_all(sources: list[str], names: ColumnNames) -> tuple[dict[str, list[Re
     for source in sources:
         if len(sources) > 1 and (_is_name(source, IMDB) or _is_name(source, "tfds:")):
             raise DataError(f"{source} has splits of its own: it cannot be joined with other sources.")
-        rows = list(_read(source, names))
-        bad = [row for row in rows if isinstance(row, Problem)]
-        if len(bad) == len(rows):
-            raise nothing_usable(source, "texts", bad)
+        rows, bad = _usable(source, _read(source, names))
         problems += bad
-        for split, review in (row for row in rows if not isinstance(row, Problem)):
+        for split, review in rows:
             parts.setdefault(split, []).append(review)
     return parts, problems
+
+
+def _usable(source: str, rows: Iterable) -> tuple[list, list[Problem]]:
+    """The rows of a source that can be used, of which there must be some, and the problems of the others."""
+    rows = list(rows)
+    usable = [row for row in rows if not isinstance(row, Problem)]
+    problems = [row for row in rows if isinstance(row, Problem)]
+    if not usable:
+        raise nothing_usable(source, "texts", problems)
+    return usable, problems
 
 
 def _read(source: str, names: ColumnNames) -> Iterable[tuple[str, Review] | Problem]:
@@ -194,12 +201,9 @@ def load_texts(
     texts: list[str] = []
     left_out: list[Problem] = []
     for source in _listed(sources):
-        rows = list(_read_texts(source, text_column))
-        bad = [row for row in rows if isinstance(row, Problem)]
-        if len(bad) == len(rows):
-            raise nothing_usable(source, "texts", bad)
+        rows, bad = _usable(source, _read_texts(source, text_column))
+        texts += rows
         left_out += bad
-        texts += (row for row in rows if not isinstance(row, Problem))
     if problems is None:
         print_problems(left_out)
     else:

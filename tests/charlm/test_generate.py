@@ -192,7 +192,7 @@ def test_a_reader_that_leaves_ends_the_stream():
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"line one\nbro\xffken", "byte 12 (counted from 0), in line 2, stands 0xff"),
+        (b"line one\nbro\xffken", "byte 12 (counted from 0), in line 2, found 0xff"),
         (b"cut off \xe2\x82", "not UTF-8"),
         (b"NUL\0", "looks binary"),
         (None, "No such file"),

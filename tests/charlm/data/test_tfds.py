@@ -51,6 +51,8 @@ def test_tfds_with_its_own_splits():
             {"train": (0, 29), "validation": (29, 52), "test": (52, 78)},
             "validation 23",
         ),
+        # Two names of one split: the texts of both.
+        (["val", "dev", "train"], {"train": (0, 29), "validation": (29, 76)}, "validation 47"),
     ],
 )
 def test_tfds_splits(tmp_path, monkeypatch, splits, expected, rule):

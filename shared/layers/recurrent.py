@@ -23,7 +23,9 @@ from shared.layers.cells import Weights, gru_cell, lstm_cell, simple_cell
 
 
 class ExplicitState:
-    """What the three layers share, mixed in before a Keras layer: its state goes in and comes out.
+    """What the three layers share, mixed in before a Keras layer: state goes in and comes out of a call.
+
+    A layer has `_fused_cell`, too, which returns its `shared.layers.cells.Cell`.
 
     Args:
         units: width of the output and of each state.
@@ -38,8 +40,8 @@ class ExplicitState:
         inputs: `(batch, time, features)`.
         initial_state: list of `(batch, units)`, the output first; None for zeros.
         mask: `(batch, time)` bool, False at steps to skip: they leave the state as it is. None for none.
-            Inside a graph on a GPU, Keras takes only right-padded rows of at least one step for a GRU or an
-            LSTM; `use_cudnn=False` takes any.
+            Inside a graph on a GPU, a GRU or LSTM takes only right-padded rows of at least one step, unless
+            `use_cudnn=False`.
         training: whether dropout is active.
         keep_for_gradient: whether to keep what a fast gradient needs; without, there is a gradient too, but a
             slow one. None: as `training`.
@@ -78,23 +80,21 @@ class ExplicitState:
                 f"recurrent_weight_dropout is {recurrent_weight_dropout}. Expected a rate in [0, 1)."
             )
         self.recurrent_weight_dropout = recurrent_weight_dropout
-        super().__init__(
-            units,
-            return_sequences=True,
-            return_state=True,
-            zero_output_for_mask=zero_output_for_mask,
-            **kwargs,
-        )
+        kwargs |= {
+            "return_sequences": True,
+            "return_state": True,
+            "zero_output_for_mask": zero_output_for_mask,
+        }
+        super().__init__(units, **kwargs)
 
     def get_config(self):
         config = super().get_config()
         for name in ("return_sequences", "return_state", "stateful"):
             del config[name]
-        if hasattr(self, "use_cudnn"):  # Keras leaves it out
+        if hasattr(self, "use_cudnn"):  # which Keras leaves out
             config["use_cudnn"] = self.use_cudnn
-        # The seed is one more that Keras leaves out, in a simple RNN.
-        own = {"recurrent_weight_dropout": self.recurrent_weight_dropout, "seed": self.cell.seed}
-        return {**config, **own}
+        # The seed, too, is left out by Keras's simple RNN.
+        return {**config, "recurrent_weight_dropout": self.recurrent_weight_dropout, "seed": self.cell.seed}
 
     def build(self, inputs_shape, initial_state_shape=None):
         super().build(inputs_shape)
@@ -171,9 +171,6 @@ class ExplicitState:
         if not (training and self.recurrent_weight_dropout):
             return kernel
         return keras.random.dropout(kernel, self.recurrent_weight_dropout, seed=self.cell.seed_generator)
-
-    def _fused_cell(self):
-        raise NotImplementedError
 
     def step(self, inputs, states, training=None):
         """One step of the recurrence, with the weights of the layer; T steps equal one call over T steps.

@@ -6,10 +6,10 @@ from keras import ops
 def read_sequence(layer, inputs, initial_state=None, mask=None, training=None, window=None, **options):
     """Runs a recurrent layer over a sequence with truncated backpropagation through time.
 
-    The window changes neither outputs nor states, only their gradient: it ends at the borders of windows, as
-    does the memory that a call needs between inputs and outputs. Only the final state of a row has the
-    gradient of the window in which the row ends, and not that of the last window. A layer that goes backwards
-    begins with the last window.
+    Outputs and states do not depend on the window. The gradient does: it ends at the borders of windows, and
+    what is kept for it takes the memory of one window. The gradient of a row's final state goes through the
+    window in which the row ends, even if others follow. A layer that goes backwards begins with the last
+    window.
 
     Source: Williams and Peng 1990, "An Efficient Gradient-Based Algorithm for On-Line Training of Recurrent
     Network Trajectories".

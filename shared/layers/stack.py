@@ -86,11 +86,9 @@ class RecurrentStack(keras.layers.Layer):
         self.seed = seed
         self.supports_masking = True
         self.forward_layers = [self._recurrence("forward", index) for index in range(depth)]
-        self.backward_layers = (
-            [self._recurrence("backward", index, go_backwards=True) for index in range(depth)]
-            if bidirectional
-            else []
-        )
+        self.backward_layers = [
+            self._recurrence("backward", index, go_backwards=True) for index in range(depth) if bidirectional
+        ]
         self.dropout_layers = [self._dropout(index) for index in range(1, depth)]
 
     def _recurrence(self, direction, index, **kwargs):
@@ -147,19 +145,11 @@ class RecurrentStack(keras.layers.Layer):
     def get_initial_state(self, batch_size, direction=None):
         """States of zeros for `batch_size` sequences, in the structure of `initial_state`.
 
-        Args:
-            batch_size: number of sequences.
-            direction: 0 or 1 for the states of one direction alone, see `read_one_way`; None for all.
+        With a direction, 0 or 1, they are the states of this direction alone, for `read_one_way`.
         """
         ways = slice(None) if direction is None else slice(direction, direction + 1)
-        return [
-            [
-                state
-                for layer in self._directions(index)[ways]
-                for state in layer.get_initial_state(batch_size)
-            ]
-            for index in range(self.depth)
-        ]
+        layers = [self._directions(index)[ways] for index in range(self.depth)]
+        return [[state for layer in pair for state in layer.get_initial_state(batch_size)] for pair in layers]
 
     def call(self, inputs, initial_state=None, mask=None, training=None, window=None, keep_for_gradient=None):
         states = self._checked(initial_state)
@@ -198,11 +188,10 @@ class RecurrentStack(keras.layers.Layer):
                 f"No direction of a bidirectional stack of {self.depth} layers can read alone: the upper "
                 "layers read both. Expected depth=1 or bidirectional=False."
             )
-        (layer,) = self.backward_layers if direction else self.forward_layers
-        # A layer that goes backwards expects the order of the sequence.
+        layer, state = self._directions(0)[direction], None if initial_state is None else initial_state[0]
+        # A layer that goes backwards expects its inputs in the order of the sequence.
         inputs = ops.flip(inputs, axis=1) if layer.go_backwards else inputs
-        state = None if initial_state is None else initial_state[0]
-        # The other direction is most likely computed at the same time.
+        # The other direction can read at the same time.
         outputs, state = layer(inputs, initial_state=state, training=training, beside=1)
         return outputs, [state]
 
@@ -259,10 +248,7 @@ class RecurrentStack(keras.layers.Layer):
         return placement.staggered_parts(time, self.depth)
 
     def _staggered(self, parts, inputs, states, mask, options):
-        """One part of the sequence after the other, each through all layers.
-
-        A layer reads a part while the layer above it reads the part before: TensorFlow runs what is ready.
-        """
+        """One part after the other, each through all layers; TensorFlow runs at once what is ready."""
         drops = [None] * self.depth
         if options["training"] and self.dropout:  # drawn once for all parts
             ones = ops.ones((ops.shape(inputs)[0], 1, self.units), self.compute_dtype)
@@ -284,8 +270,9 @@ class RecurrentStack(keras.layers.Layer):
         for direction, layer in enumerate(layers):
             size = len(layer.state_size)
             state = None if states is None else states[direction * size : (direction + 1) * size]
-            beside = len(layers) - 1
-            read, state = read_sequence(layer, inputs, state, mask, window=window, beside=beside, **options)
+            read, state = read_sequence(
+                layer, inputs, state, mask, window=window, beside=len(layers) - 1, **options
+            )
             outputs.append(read)
             final += state
         return (ops.concatenate(outputs, axis=-1) if self.bidirectional else outputs[0]), final

@@ -1,8 +1,11 @@
 """The settings of a training run and of a search: from the command line, kept in the run folder or export."""
 
+import argparse
+import dataclasses
 from dataclasses import dataclass
 
 from shared.runs.config import CELLS, RunConfig, option
+from shared.system.options import config_from_arguments
 
 # What `captioning.data` reads.
 SOURCES = "a Flickr8k folder, a .json, .jsonl or .csv file of captions, tfds:NAME, or shapes"
@@ -18,8 +21,6 @@ NETWORK = (
     "input_dropout",
     "no_repeat_ngram",
 )
-# Options of the beam search where nothing else is said.
-SEARCH_DEFAULTS = {"n_best": 1, "num_beams": 3, "length_penalty": 0.8, "max_length": 30}
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,42 @@ class CaptioningConfig(RunConfig):
     def pretrained_encoder(self) -> bool:
         """Whether the encoder starts from trained weights."""
         return bool(self.init_from) or self.encoder_weights != "none"
+
+
+@dataclass(frozen=True)
+class Search(RunConfig):
+    """Options of the beam search that writes captions; they become a part of an exported model."""
+
+    n_best: int = option(1, "captions of each image", least=1)
+    num_beams: int = option(
+        3, "captions that the search follows at once; 1: the most probable word at each step", least=1
+    )
+    length_penalty: float = option(
+        0.8, "captions are ranked by log-probability / length ** this; 0 favours short ones", least=0
+    )
+    max_length: int = option(30, "longest caption, in words", least=2)
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.n_best > self.num_beams:
+            raise ValueError(
+                f"--num-beams {self.num_beams} finds {self.num_beams} captions an image; for --n-best "
+                f"{self.n_best}, give at least as many beams"
+            )
+
+    def updated(self, arguments: argparse.Namespace) -> "Search":
+        """These options, but for those given on a command line, from `add_config_arguments`.
+
+        More captions than beams raise the beams, where these are not given.
+
+        Raises:
+            UserError: a value is out of its range.
+        """
+        base = self
+        if not hasattr(arguments, "num_beams"):
+            beams = max(self.num_beams, getattr(arguments, "n_best", 1))
+            base = dataclasses.replace(self, num_beams=beams)
+        return config_from_arguments(Search, arguments, base=base)
 
 
 def recipe(data: str) -> CaptioningConfig:

@@ -4,12 +4,13 @@ The metrics are those of the official COCO caption code, in the package pycocoev
 """
 
 import argparse
+import dataclasses
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from captioning.app import APP
-from captioning.config import SOURCES
+from captioning.config import SOURCES, Search
 from captioning.evaluation.official import choose_tools, find_tool
 from captioning.evaluation.report import (
     examples_to_score,
@@ -20,10 +21,9 @@ from captioning.evaluation.report import (
     without_failures,
     write_report,
 )
-from captioning.prediction.options import add_search_options, search_options
 from captioning.prediction.stream import caption_images
 from shared.system.cli import Parser, run_script
-from shared.system.options import whole_number
+from shared.system.options import add_config_arguments, whole_number
 from shared.system.progress import progress_bar
 
 TOKENIZER_HELP = (
@@ -41,10 +41,11 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = Parser(
         "captioning.evaluate",
         description="Caption the images of a data set and score the captions with the official COCO code.",
-        epilog="Exit status: 0; 1 if some images could not be read; 2 if nothing could be done.",
+        epilog="An exported model has its own search defaults. Exit status: 0; 1 if some images could not be "
+        "read; 2 if nothing could be done.",
     )
     APP.add_model_option(parser)
-    add_search_options(parser, ("num_beams", "length_penalty", "max_length"))
+    add_config_arguments(parser, Search, skip=("n_best",))
     parser.add_argument(
         "--batch-size", type=whole_number, default=16, metavar="N", help="images in a batch (default: 16)"
     )
@@ -58,6 +59,7 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--meteor", action=argparse.BooleanOptionalAction, default="auto", help=METEOR_HELP)
     parser.add_argument("--out", type=Path, metavar="FOLDER|FILE", help=OUT_HELP)
     arguments = parser.parse_args(argv)
+    Search().updated(arguments)  # mistakes end the script here
     name = re.sub(r"[^\w.-]+", "-", Path(arguments.model).name)
     arguments.out = arguments.out or Path("evaluation") / f"{name}-{arguments.split}"
     return arguments
@@ -72,7 +74,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     prepare_output(arguments.out, Path(arguments.data))
     examples = examples_to_score(arguments.data, arguments.images, arguments.split)
     captioner = APP.load(arguments.model)
-    search = search_options(arguments, captioner.search_defaults)
+    search = dataclasses.asdict(captioner.search_defaults.updated(arguments))
     items = ((example, example.load) for example in examples)
     size = arguments.batch_size
     stream = caption_images(captioner, items, batch_size=size, **search)

@@ -4,13 +4,14 @@ The SavedModel takes encoded image files and returns captions. It needs TensorFl
 """
 
 import argparse
+import dataclasses
 from collections.abc import Sequence
 
 from captioning.app import APP
-from captioning.config import SEARCH_DEFAULTS
-from captioning.prediction.options import add_search_options, check_search_options, search_options
+from captioning.config import Search
 from shared.commands import export_parser, load_to_export
 from shared.system.cli import run_script
+from shared.system.options import add_config_arguments, config_from_arguments
 
 DESCRIPTION = (
     "Write a SavedModel that takes image files and returns captions, and check it against the model. The "
@@ -18,21 +19,20 @@ DESCRIPTION = (
 )
 
 
-def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
+def parse_arguments(argv: Sequence[str] | None = None) -> tuple[argparse.Namespace, Search]:
     parser = export_parser(APP, DESCRIPTION)
-    add_search_options(parser, fixed=True)
+    add_config_arguments(parser, Search)
     arguments = parser.parse_args(argv)
-    check_search_options(parser, arguments)
-    return arguments
+    return arguments, config_from_arguments(Search, arguments)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the script; returns its exit status."""
-    arguments = parse_arguments(argv)
+    arguments, search = parse_arguments(argv)
     model = load_to_export(APP, arguments)
     from captioning.prediction.export import export_captioner
 
-    export_captioner(model, arguments.out, search_options(arguments, SEARCH_DEFAULTS))
+    export_captioner(model, arguments.out, dataclasses.asdict(search))
     print(
         f"Wrote {arguments.out}. Checked: it needs TensorFlow alone and writes what {arguments.model} writes."
     )

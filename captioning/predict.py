@@ -4,18 +4,19 @@ Without images, it describes sample photographs.
 """
 
 import argparse
+import dataclasses
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
 from captioning.app import APP
+from captioning.config import Search
 from captioning.data.images import load_image
 from captioning.prediction.inputs import find_inputs
-from captioning.prediction.options import add_search_options, check_search_options, search_options
 from captioning.prediction.results import FORMATS, write_results
 from captioning.prediction.stream import caption_images
 from shared.system.cli import Parser, run_script
-from shared.system.options import whole_number
+from shared.system.options import add_config_arguments, whole_number
 from shared.system.output import check_output
 from shared.system.progress import progress_bar
 
@@ -24,7 +25,8 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = Parser(
         "captioning.predict",
         description="Describe photographs in words. Without images, sample photographs are described.",
-        epilog="Exit status: 0; 1 if some images could not be read; 2 if nothing could be done.",
+        epilog="An exported model has its own search defaults. Exit status: 0; 1 if some images could not be "
+        "read; 2 if nothing could be done.",
     )
     parser.add_argument(
         "images",
@@ -33,7 +35,7 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
         help="image files, folders of images, quoted patterns, or - for paths on standard input, one a line",
     )
     APP.add_model_option(parser)
-    add_search_options(parser)
+    add_config_arguments(parser, Search)
     parser.add_argument(
         "--batch-size", type=whole_number, default=16, metavar="N", help="images in a batch (default: 16)"
     )
@@ -42,7 +44,7 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
         "--output", type=Path, metavar="FILE", help="file to write (default: standard output)"
     )
     arguments = parser.parse_args(argv)
-    check_search_options(parser, arguments)
+    Search().updated(arguments)  # mistakes end the script here
     return arguments
 
 
@@ -55,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     captioner, options = None, {}
     if any(path.exists() for path in paths):  # otherwise there are only errors to print
         captioner = APP.load(arguments.model)
-        options = search_options(arguments, captioner.search_defaults)
+        options = dataclasses.asdict(captioner.search_defaults.updated(arguments))
     items = ((path, partial(load_image, path)) for path in paths)
     results = caption_images(captioner, items, batch_size=arguments.batch_size, **options)
     with progress_bar(results, unit="image", total=len(paths), least=arguments.batch_size + 1) as shown:

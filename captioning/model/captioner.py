@@ -1,6 +1,7 @@
 """The captioner: an encoder, a decoder and their vocabulary in one Keras model that describes images."""
 
-from collections.abc import Mapping, Sequence
+import dataclasses
+from collections.abc import Sequence
 from functools import partial
 
 import keras
@@ -8,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from captioning.config import NETWORK, SEARCH_DEFAULTS, CaptioningConfig
+from captioning.config import NETWORK, CaptioningConfig, Search
 from captioning.data.images import ImageSource
 from captioning.model.captions import Caption, caption_any
 from captioning.model.decoders import DECODERS
@@ -50,7 +51,7 @@ class Captioner(keras.Model):
     Attributes:
         settings: the arguments that decide on the network, by name.
         image_size: side in pixels of the squares that `caption_pixels` reads.
-        search_defaults: the options of a search where none are given.
+        search_defaults: a `captioning.config.Search`, the options of a search where none are given.
 
     Raises:
         ValueError: there is no such decoder, or a setting cannot be used.
@@ -65,7 +66,7 @@ class Captioner(keras.Model):
     ```
     """
 
-    search_defaults: Mapping[str, float] = SEARCH_DEFAULTS
+    search_defaults = Search()
 
     def __init__(
         self,
@@ -83,7 +84,7 @@ class Captioner(keras.Model):
         if decoder not in DECODERS:
             raise ValueError(f"Unknown decoder {decoder!r}. Expected one of {', '.join(DECODERS)}.")
         self.vocabulary = vocabulary if isinstance(vocabulary, Vocabulary) else Vocabulary(vocabulary)
-        self.encoder = encoder
+        self.encoder, self.image_size = encoder, encoder.image_size
         self.decoder = DECODERS[decoder](
             len(self.vocabulary), **settings, dtype=self.dtype_policy, name="decoder"
         )
@@ -96,10 +97,6 @@ class Captioner(keras.Model):
         """All shapes are known, so the model is whole from the start, ready for `load_weights`."""
         images = keras.KerasTensor((None, self.image_size, self.image_size, 3), dtype="float32")
         self({"images": images, "tokens": keras.KerasTensor((None, None, None), dtype="int32")})
-
-    @property
-    def image_size(self) -> int:
-        return self.encoder.image_size
 
     def get_config(self):
         return {
@@ -172,7 +169,7 @@ class Captioner(keras.Model):
         Raises:
             UserError: `max_length` leaves no room for a word and the end.
         """
-        options = {**self.search_defaults, **options}
+        options = {**dataclasses.asdict(self.search_defaults), **options}
         if options["max_length"] < SHORTEST:
             raise UserError(
                 f"A caption has a word and an end: max_length is at least 2, not {options['max_length']}."

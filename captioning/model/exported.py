@@ -1,11 +1,13 @@
 """An exported SavedModel behind the calls of `captioning.model.Captioner`; its search options are fixed."""
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
+from captioning.config import Search
 from captioning.data.images import ImageSource
 from captioning.model.captions import Caption, caption_any
 from shared.export import ExportError, open_export
@@ -22,7 +24,7 @@ class ExportedCaptioner:
 
     Attributes:
         image_size: side in pixels of the squares that the model reads.
-        search_defaults: the options of the search; there are no others.
+        search_defaults: a `captioning.config.Search`; no other options are possible.
 
     Raises:
         UserError: the folder was not written by `captioning.export`, or does not load.
@@ -33,10 +35,10 @@ class ExportedCaptioner:
         self._export = open_export(self.path, SETTINGS_FILE, ("pixels",))
         try:
             self.image_size = int(self._export.settings["image_size"])
-            self.search_defaults = dict(self._export.settings["search"])
+            self.search_defaults = Search(**self._export.settings["search"])
         except (KeyError, TypeError, ValueError) as error:
             raise ExportError(
-                f"{self.path / SETTINGS_FILE} is damaged: image_size or search is missing ({error}). "
+                f"{self.path / SETTINGS_FILE} is damaged: wrong image_size or search ({error}). "
                 "Export the model again."
             ) from error
 
@@ -62,9 +64,10 @@ class ExportedCaptioner:
         ]
 
     def _check_options(self, options):
+        search = dataclasses.asdict(self.search_defaults)
         for name, value in options.items():
-            if name not in self.search_defaults or value != self.search_defaults[name]:
-                fixed = ", ".join(f"{known}={setting}" for known, setting in self.search_defaults.items())
+            if name not in search or value != search[name]:
+                fixed = ", ".join(f"{known}={setting}" for known, setting in search.items())
                 raise UserError(
                     f"{self.path} was exported with {fixed}; {name}={value} is not possible. "
                     "Omit the option, or export the model again."

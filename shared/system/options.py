@@ -16,7 +16,9 @@ from shared.system.cli import UserError
 PARSED_TYPES = (str, int, float, Path)
 
 
-def add_config_arguments(parser: argparse.ArgumentParser, config_class: type) -> None:
+def add_config_arguments(
+    parser: argparse.ArgumentParser, config_class: type, skip: tuple[str, ...] = ()
+) -> None:
     """Adds one option for each field of a dataclass.
 
     `learning_rate: float` becomes `--learning-rate`, a `bool` becomes `--mirror` / `--no-mirror`,
@@ -27,6 +29,7 @@ def add_config_arguments(parser: argparse.ArgumentParser, config_class: type) ->
         parser: gets the options. Those that the user does not give leave no trace in the namespace.
         config_class: a dataclass with fields of type `str`, `int`, `float`, `Path`, `bool`, one of them or
             `None`, or a tuple of one of them.
+        skip: names of fields that get no option.
 
     Raises:
         TypeError: a field has a type that no option can express.
@@ -44,6 +47,8 @@ def add_config_arguments(parser: argparse.ArgumentParser, config_class: type) ->
     """
     hints = typing.get_type_hints(config_class)
     for field in dataclasses.fields(config_class):
+        if field.name in skip:
+            continue
         required = _default(field) is dataclasses.MISSING
         options = {
             "dest": field.name,

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from captioning.app import APP
-from captioning.config import SEARCH_DEFAULTS
+from captioning.config import Search
 
 
 class FakeCaptioner:
@@ -17,7 +17,7 @@ class FakeCaptioner:
     image_size = 1
 
     def __init__(self):
-        self.search_defaults = SEARCH_DEFAULTS
+        self.search_defaults = Search()
         self.batches, self.options = [], []
 
     def caption_pixels(self, pixels, **options):

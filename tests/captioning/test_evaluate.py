@@ -10,7 +10,7 @@ import pytest
 
 from captioning import evaluate
 from captioning.app import APP
-from captioning.config import SEARCH_DEFAULTS
+from captioning.config import Search
 from captioning.evaluation import official, report
 from captioning.evaluation.official import java_present, official_metrics
 from shared.system.cli import UserError, run_script
@@ -200,7 +200,7 @@ class FakeExample(SimpleNamespace):
 class FakeCaptioner:
     """Gives the caption whose number is an image's only pixel."""
 
-    image_size, search_defaults = 1, SEARCH_DEFAULTS
+    image_size, search_defaults = 1, Search()
 
     def __init__(self, captions):
         self.captions, self.options = captions, None

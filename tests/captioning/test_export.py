@@ -12,6 +12,7 @@ from PIL import Image
 from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
 from captioning import load_model
+from captioning.config import Search
 from captioning.data.images import load_image, resize
 from captioning.export import parse_arguments
 from captioning.model.captioner import Captioner
@@ -149,7 +150,7 @@ def test_a_cmyk_photograph_is_read_and_a_note_of_its_upright_side_is_not():
 def test_an_exported_folder_is_a_captioner(captioner, from_export, tmp_path):
     assert isinstance(from_export, ExportedCaptioner)
     assert from_export.image_size == captioner.image_size
-    assert from_export.search_defaults == SEARCH
+    assert from_export.search_defaults == Search(**SEARCH)
     image = np.asarray(picture(50, 34))
     Image.fromarray(image).save(tmp_path / "picture.png")
     ours = captioner.caption(image, **SEARCH)
@@ -166,7 +167,7 @@ def test_an_exported_folder_is_a_captioner(captioner, from_export, tmp_path):
 @pytest.mark.parametrize("options", [{"num_beams": 5}, {"n_best": 1}, {"no_repeat_ngram": 2}])
 def test_options_that_the_export_was_not_made_with_are_refused(options, from_export):
     images = np.zeros((1, SIZE, SIZE, 3), np.uint8)
-    with pytest.raises(UserError, match=r"was exported with num_beams=3.*not possible"):
+    with pytest.raises(UserError, match=r"was exported with n_best=2, num_beams=3.*not possible"):
         from_export.caption(images, **options)
 
 
@@ -237,7 +238,7 @@ def test_a_damaged_export_is_refused(tmp_path, captioner):
 
 
 def test_options_of_the_script():
-    arguments = parse_arguments(["--out", "there", "--n-best", "2"])
-    assert (arguments.model, arguments.num_beams, arguments.n_best) == ("flickr8k", 3, 2)
-    with pytest.raises(SystemExit):
+    arguments, search = parse_arguments(["--out", "there", "--n-best", "2"])
+    assert (arguments.model, search.num_beams, search.n_best) == ("flickr8k", 3, 2)
+    with pytest.raises(UserError, match="give at least as many beams"):
         parse_arguments(["--out", "there", "--n-best", "4"])

@@ -1,4 +1,4 @@
-"""Train, evaluate, predict, export, and go on after Ctrl-C: the scripts as processes, on small pictures."""
+"""Train, evaluate, predict, export, and resume after Ctrl-C: the scripts as processes, on small pictures."""
 
 import csv
 import io
@@ -42,6 +42,14 @@ CaptionBatches.__call__ = batches
 raise SystemExit(run_script(train.main, sys.argv[1:]))
 """
 
+# Runs several scripts in one process, as each start of TensorFlow takes seconds, and prints their statuses.
+TOGETHER = """
+import importlib, json, sys
+from shared.system.cli import run_script
+calls = json.loads(sys.argv[1])
+print([run_script(importlib.import_module(f"captioning.{name}").main, options) for name, *options in calls])
+"""
+
 # What somebody does who has the exported folder and TensorFlow, and nothing of this project.
 ALONE = """
 import json, sys
@@ -69,6 +77,17 @@ def exported(trained, script, tmp_path_factory) -> Path:
     done = script("export", "--model", trained, "--out", folder, "--n-best", 2, "--num-beams", 3)
     assert f"Wrote {folder}." in done.stdout
     return folder
+
+
+@pytest.fixture(scope="session")
+def together(python):
+    """Runs several scripts in one process; returns their statuses and what they wrote on standard error."""
+
+    def run(*calls) -> tuple[list[int], str]:
+        done = python("-c", TOGETHER, json.dumps([[str(part) for part in call] for call in calls]))
+        return json.loads(done.stdout.splitlines()[-1]), done.stderr
+
+    return run
 
 
 def pictures_of(squares) -> list[Path]:
@@ -135,22 +154,20 @@ def test_predict_describes_all_but_the_bad_file_in_jsonl(trained, squares, scrip
     assert all(record["log_prob"] < 0 < record["confidence"] <= 1 for record in records)
 
 
-def test_predict_writes_text_to_a_file(trained, squares, script, with_bad_file, tmp_path):
-    output = tmp_path / "captions.txt"
-    done = script("predict", *with_bad_file, "--model", trained, "--output", output, status=1)
-    assert done.stdout == ""
-    first, caption, failed, *others = output.read_text().splitlines()
-    assert (first, len(others)) == (str(with_bad_file[0]), 14)
-    assert re.fullmatch(r"  a [a-z ]+  \(confidence [01]\.\d\d\)", caption)
-    assert failed.startswith(f"{with_bad_file[1]}: error: not an image")
-
-
-def test_the_export_says_in_csv_what_the_run_says(trained, exported, squares, script, with_bad_file):
+def test_files_in_text_and_csv_and_the_export_says_what_the_run_says(
+    trained, exported, squares, together, with_bad_file, tmp_path
+):
+    text, of_run, of_export = (tmp_path / name for name in ("captions.txt", "run.csv", "export.csv"))
     options = [*with_bad_file, "--format", "csv", "--n-best", 2, "--num-beams", 3]
-    of_run, of_export = (
-        list(csv.DictReader(io.StringIO(script("predict", "--model", model, *options, status=1).stdout)))
-        for model in (trained, exported)
+    statuses, errors = together(
+        ("predict", *with_bad_file, "--model", trained, "--output", text),
+        ("predict", *options, "--model", trained, "--output", of_run),
+        ("predict", *options, "--model", exported, "--output", of_export),
     )
+    assert statuses == [1, 1, 1]
+    assert errors.count(f"{with_bad_file[1]}: error: not an image") == 3
+    assert_text(text.read_text(), with_bad_file)
+    of_run, of_export = (list(csv.DictReader(io.StringIO(file.read_text()))) for file in (of_run, of_export))
     assert len(of_run) == 2 * len(squares.captions) + 1
     assert [(row["image"], row["rank"], row["caption"], row["error"]) for row in of_run] == [
         (row["image"], row["rank"], row["caption"], row["error"]) for row in of_export
@@ -158,6 +175,13 @@ def test_the_export_says_in_csv_what_the_run_says(trained, exported, squares, sc
     for mine, its in zip(of_run, of_export, strict=True):
         if not mine["error"]:
             assert float(mine["log_prob"]) == pytest.approx(float(its["log_prob"]), abs=1e-3)
+
+
+def assert_text(text, paths):
+    first, caption, failed, *others = text.splitlines()
+    assert (first, len(others)) == (str(paths[0]), 14)
+    assert re.fullmatch(r"  a [a-z ]+  \(confidence [01]\.\d\d\)", caption)
+    assert failed.startswith(f"{paths[1]}: error: not an image")
 
 
 def test_the_export_needs_tensorflow_alone(exported, squares, python, tmp_path):
@@ -169,14 +193,18 @@ def test_the_export_needs_tensorflow_alone(exported, squares, python, tmp_path):
     assert all(len(set(row)) == 2 for row in captions)
 
 
-def test_frozen_encoder_then_fine_tuning(squares, script, tmp_path):
+def test_frozen_encoder_then_fine_tuning(squares, together, tmp_path):
     """Cached features, mirrored ones too; then the encoder is trained as well, from that run's weights."""
     frozen, tuned, cache = tmp_path / "frozen", tmp_path / "tuned", tmp_path / "cache"
     data = ["--data", squares.file, *SMALL, "--batch-size", 4, "--epochs", 1]
-    script("train", *data, "--out", frozen, "--cache", cache, "--mirror")
+    # At the second run's rate the weights do not move, so that those of the end are those of the start.
+    tune = ["--init-from", frozen, "--train-encoder", "--learning-rate", 1e-30]
+    statuses, _ = together(
+        ("train", *data, "--out", frozen, "--cache", cache, "--mirror"),
+        ("train", *data, "--out", tuned, *tune),
+    )
+    assert statuses == [0, 0]
     assert len(list(cache.iterdir())) == 3  # train, train mirrored, validation
-    # At this rate the weights do not move, so that those of the end are those of the start.
-    script("train", *data, "--out", tuned, "--init-from", frozen, "--train-encoder", "--learning-rate", 1e-30)
     start, end = weights_of(frozen), weights_of(tuned)
     assert start.keys() == end.keys()
     for name in start:
@@ -184,12 +212,12 @@ def test_frozen_encoder_then_fine_tuning(squares, script, tmp_path):
 
 
 def weights_of(run: Path) -> dict[str, np.ndarray]:
-    found = {}
+    weights = {}
     with h5py.File(run / "best.weights.h5") as file:
         file.visititems(
-            lambda name, item: found.update({name: item[()]}) if isinstance(item, h5py.Dataset) else None
+            lambda name, item: weights.update({name: item[()]}) if isinstance(item, h5py.Dataset) else None
         )
-    return found
+    return weights
 
 
 def arrays_of(run: Path) -> dict[str, np.ndarray]:
@@ -210,7 +238,7 @@ def test_continued_run_equals_an_undisturbed_one(squares, script, python, tmp_pa
     assert (parts / "history.csv").read_bytes() == (whole / "history.csv").read_bytes()
     assert (parts / "samples.txt").read_bytes() == (whole / "samples.txt").read_bytes()
     for read in (weights_of, arrays_of):
-        expected, found = read(whole), read(parts)
-        assert found.keys() == expected.keys()
+        expected, resumed = read(whole), read(parts)
+        assert resumed.keys() == expected.keys()
         for name in expected:
-            np.testing.assert_array_equal(found[name], expected[name], err_msg=name)
+            np.testing.assert_array_equal(resumed[name], expected[name], err_msg=name)

@@ -12,7 +12,7 @@ from PIL import Image
 
 from captioning import load_model
 from captioning.app import APP
-from captioning.config import NETWORK, SEARCH_DEFAULTS, CaptioningConfig
+from captioning.config import NETWORK, CaptioningConfig, Search
 from captioning.data.images import ImageError
 from captioning.model.captioner import Captioner
 from captioning.model.encoder import Encoder
@@ -142,7 +142,7 @@ def test_settings_are_those_of_the_network_and_the_search():
     captioner = make_captioner("show_and_tell")
     assert tuple(captioner.settings) == NETWORK
     assert (captioner.settings["decoder"], captioner.settings["units"]) == ("show_and_tell", 6)
-    assert captioner.search_defaults == SEARCH_DEFAULTS
+    assert captioner.search_defaults == Search()
 
 
 def write_run(path, captioner):

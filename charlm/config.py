@@ -5,6 +5,8 @@ from pathlib import Path
 
 from shared.runs.config import CELLS, PRECISIONS, RunConfig, option
 
+# What `charlm.data` reads.
+SOURCES = "text files, folders, - for standard input, tfds:NAME, shakespeare, or hello"
 OPTIMIZERS = ("muon", "adamw")
 RATES = {"muon": 0.01, "adamw": 0.004}
 TEMPERATURE = 0.8  # of generated text, unless another one is given
@@ -30,9 +32,7 @@ SPLITTING = ("pattern", "validation_fraction", "test_fraction")
 class CharLMConfig(RunConfig):
     """Settings of one training run; every field is an option of `python -m charlm.train`."""
 
-    data: tuple[str, ...] = option(
-        ("shakespeare",), "text files, a folder, - for standard input, tfds:NAME, shakespeare, or hello"
-    )
+    data: tuple[str, ...] = option(("shakespeare",), SOURCES)
     pattern: str = option("*.txt", "files to read in a folder")
     validation_fraction: float = option(0.1, "share of the text, at its end, for validation")
     test_fraction: float = option(0.0, "share of the text, after the validation part, kept for testing")

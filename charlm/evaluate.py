@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from charlm.app import APP
-from charlm.config import SPLITTING
+from charlm.config import SOURCES, SPLITTING
 from charlm.data import load_text
 from charlm.evaluation.report import check_split, data_settings, heading, record, table, training_notes
 from shared.system.cli import Parser, run_script
@@ -24,13 +24,8 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
         epilog="Exit status: 0; 2 if nothing could be measured.",
     )
     APP.add_model_option(parser)
-    parser.add_argument(
-        "--data",
-        nargs="+",
-        metavar="SOURCE",
-        help="text files, a folder, - for standard input, tfds:NAME, shakespeare, or hello (default for this "
-        "and the next three: as in training)",
-    )
+    data_help = f"{SOURCES} (default for this and the next three: as in training)"
+    parser.add_argument("--data", nargs="+", metavar="SOURCE", help=data_help)
     parser.add_argument("--pattern", help="files to read in a folder")
     for name, kind, default, text in _OPTIONS:
         parser.add_argument(name, type=kind, default=default, metavar="X", help=text)

@@ -24,12 +24,8 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
         epilog="Exit status: 0; 2 if nothing could be measured.",
     )
     APP.add_model_option(parser)
-    parser.add_argument(
-        "--data",
-        nargs="+",
-        metavar="SOURCE",
-        help=f"{SOURCES} (default for this and the next three: what the model was trained with)",
-    )
+    data_help = f"{SOURCES} (default for this and the next three: as in training)"
+    parser.add_argument("--data", nargs="+", metavar="SOURCE", help=data_help)
     parser.add_argument("--pattern", help="files to read in a folder")
     for name, kind, default, text in _OPTIONS:
         parser.add_argument(name, type=kind, default=default, metavar="X", help=text)

@@ -1,4 +1,4 @@
-"""Dynamic evaluation: after each prediction the model learns from what came, and so adapts to the text.
+"""Dynamic evaluation: the model learns from the text it has predicted, and so adapts to it.
 
 Source: Krause, Kahembwe, Murray and Renals 2018, "Dynamic Evaluation of Neural Sequence Models", ICML: the
 update with RMS-normalised gradients and a decay towards the trained weights.
@@ -20,7 +20,7 @@ SEGMENT = 20  # tokens between two updates
 RATE = 5e-5
 SGD_RATE = 0.03
 DECAY = 1e-3
-# Added to the RMS of a gradient, as a share of the mean RMS: a weight that training hardly used may not leap.
+# Added to the RMS of a gradient, as a share of the mean RMS: limits the steps of weights with tiny gradients.
 EPSILON = 0.1
 
 
@@ -42,31 +42,31 @@ def dynamic(
     decay: float = DECAY,
     progress: Callable[[int], object] | None = None,
 ) -> Score:
-    """Scores a text in one stream, and learns from each segment once it has been predicted.
+    """Scores a text in one stream, and learns from each segment after predicting it.
 
     With trained weights w_0, the gradient g of the segment's mean nats per token, learning rate e, decay d:
 
         w <- w + min(d r, 1) (w_0 - w) - e g / (RMS + 0.1 mean(RMS)),  r = RMS / mean(RMS)
 
-    or without `rms`, plainly, w <- w + d (w_0 - w) - e g. The gradient goes back to the start of its segment,
-    the state runs through the whole text. A copy of the model learns: the model itself stays as it is,
-    whatever happens.
+    or without `rms`, plain SGD: w <- w + d (w_0 - w) - e g. The gradient goes back to the start of its
+    segment; the state is carried through the whole text. A copy of the model learns, the model itself is
+    never changed.
 
     Args:
         model: the model.
-        ids: `(tokens,)` int, at least two characters; a memory map is read piece by piece.
-        rms: what `gradient_rms` measured on training text, or None.
-        segment: tokens that are predicted between two updates.
+        ids: `(tokens,)` int, at least two characters; a memory map is read segment by segment.
+        rms: the result of `gradient_rms` on training text, or None.
+        segment: tokens predicted between two updates.
         learning_rate: by default 0.00005, without `rms` 0.03.
-        decay: how strongly the weights are drawn back, in [0, 1].
-        progress: called with the number of tokens that were predicted since it was last called.
+        decay: pull towards the trained weights, in [0, 1].
+        progress: called with the number of tokens predicted since its last call.
 
     Returns:
-        The score of the same characters that `Scorer.carried` scores; each was predicted before anything was
-        learned from it.
+        The score of the same characters that `Scorer.carried` scores. Each is predicted before the model
+        learns from it.
 
     Raises:
-        ValueError: a setting cannot be used, or the text has less than two characters.
+        ValueError: a setting is out of range, or the text has less than two characters.
 
     Example:
 
@@ -84,10 +84,10 @@ def dynamic(
     learner = _Learner(model)
     learner.set_rule(rms, learning_rate, decay)
     nats, states = 0.0, model.get_initial_state(1)
-    for place in range(0, len(ids) - 1, segment):
-        time = min(segment, len(ids) - 1 - place)
-        found, states = learner.learn(*read_targets(ids, place, 1, time), states)
-        nats += float(found)
+    for start in range(0, len(ids) - 1, segment):
+        time = min(segment, len(ids) - 1 - start)
+        segment_nats, states = learner.learn(*read_targets(ids, start, 1, time), states)
+        nats += float(segment_nats)
         if progress:
             progress(time)
     return score_of(nats, ids)
@@ -96,14 +96,14 @@ def dynamic(
 def gradient_rms(
     model: CharLM, ids: Sequence[int], *, segment: int = SEGMENT, batch_size: int = 64, batches: int = 100
 ) -> list[np.ndarray]:
-    """How large the gradient of each weight usually is: the root of its mean square over training text.
+    """The root mean square of the gradient of each weight over training text.
 
     Args:
         model: the model.
-        ids: `(tokens,)` int, the training text, of which as much as needed is read: `batch_size` streams that
-            begin evenly over it.
-        segment: tokens through which a gradient goes.
-        batch_size: segments whose mean is one gradient; fewer for a short text.
+        ids: `(tokens,)` int, the training text. Only as much as needed is read, in `batch_size` streams that
+            begin at equal distances.
+        segment: tokens that a gradient goes back.
+        batch_size: segments averaged into one gradient; fewer for a short text.
         batches: gradients whose squares are averaged; fewer for a short text.
 
     Returns:

@@ -1,4 +1,4 @@
-"""A Kneser-Ney n-gram model of characters: what counting reaches, to compare networks with.
+"""A Kneser-Ney n-gram model of characters, the baseline to compare networks with.
 
 Source of the method: Chen and Goodman, "An empirical study of smoothing techniques for language modeling",
 Computer Speech and Language 13, 1999, after Kneser and Ney, "Improved backing-off for m-gram language
@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-# Discounts of counts 0, 1, 2, and 3 or more where counts of counts give none that make sense.
+# Discounts of counts 0, 1, 2, and 3 or more, for when they cannot be estimated from the counts of counts.
 USUAL_DISCOUNTS = (0.0, 0.5, 1.0, 1.5)
-# The share of the training text by whose end `best_order` chooses.
+# The share of the training text that `best_order` fits models to; it compares them on the rest.
 FITTED_SHARE = 0.9
 
 
@@ -20,7 +20,7 @@ class _Level(NamedTuple):
     """The n-grams of one length.
 
     Attributes:
-        contexts: `(contexts,)` keys of the contexts, sorted; a context's place here is its number.
+        contexts: `(contexts,)` keys of the contexts, sorted; a context's index here is its number.
         backoff: `(contexts,)` the probability that a context leaves to shorter ones.
         ngrams: `(n-grams,)` keys of the n-grams, sorted.
         masses: `(n-grams,)` discounted relative frequency.
@@ -40,12 +40,11 @@ class NGramModel:
         p(w | h) = (c(hw) - D(c(hw))) / sum_w c(hw) + backoff(h) p(w | h')
         backoff(h) = sum_w D(c(hw)) / sum_w c(hw)
 
-    `c` counts occurrences for the longest n-grams, and for all shorter ones the different tokens that stand
-    before them in the training text. `D` is one of three discounts for counts of 1, 2, and 3 or more, which
-    follow for each length from the counts of counts (Chen and Goodman, equation 26). A context that training
-    did not see leaves everything to the shorter one. At the end stands the uniform distribution over the
-    vocabulary, so that no token has probability 0. Before the first token of a text stand start tokens, which
-    have no other use.
+    `c` counts occurrences of the longest n-grams; for shorter ones, it counts the different tokens that
+    precede them in the training text. `D` is one of three discounts, for counts of 1, 2, and 3 or more,
+    estimated for each length from the counts of counts (Chen and Goodman, equation 26). If a context is not
+    in the training text, the shorter one is used. The shortest backs off to the uniform distribution over the
+    vocabulary, so no token has probability 0. A text is preceded by start tokens, which have no other use.
 
     Example:
 
@@ -72,8 +71,8 @@ class NGramModel:
         Args:
             ids: `(tokens,)` integers in `[0, vocabulary_size)`, at least one. Memory is up to 50 bytes a
                 token and order.
-            vocabulary_size: over how many tokens a probability is spread.
-            order: the length of the longest n-grams; 1: tokens on their own.
+            vocabulary_size: number of tokens in the vocabulary.
+            order: the length of the longest n-grams; 1: single tokens, without context.
 
         Returns:
             The model.
@@ -92,13 +91,13 @@ class NGramModel:
         return cls(vocabulary_size, alphabet, levels)
 
     def nats(self, ids: Iterable[int]) -> np.ndarray:
-        """What each token costs.
+        """The nats of each token.
 
         Args:
             ids: `(tokens,)` integers in `[0, vocabulary_size)`.
 
         Returns:
-            `(tokens,)` float64: the negative log-probability of each token in nats, given those before it.
+            `(tokens,)` float64: the negative log-probability of each token in nats, given those before.
 
         Raises:
             ValueError: if a token is outside the vocabulary.
@@ -110,23 +109,23 @@ class NGramModel:
         for length, level in enumerate(self._levels):
             if length:
                 context = _find(level.contexts, context * base + _shifted(symbols, length, base))
-            place = _find(level.ngrams, context * base + symbols)
-            mass = np.where(place >= 0, level.masses[place], 0.0)
+            index = _find(level.ngrams, context * base + symbols)
+            mass = np.where(index >= 0, level.masses[index], 0.0)
             seen = context >= 0
             probability[seen] = (mass + level.backoff[context] * probability)[seen]
         return -np.log(probability)
 
 
 def best_order(ids: Iterable[int], vocabulary_size: int, orders: Iterable[int] = range(3, 10)) -> int:
-    """Chooses an order by the end of the training text, so that validation text has no part in it.
+    """Chooses an order on the end of the training text, so that the validation text is not used.
 
     Args:
-        ids: `(tokens,)` the training text: models are fitted to its first 90 % and measured on the rest.
+        ids: `(tokens,)` the training text: models are fitted to its first 90 % and compared on the rest.
         vocabulary_size: see `NGramModel.fit`.
         orders: the orders to choose from.
 
     Returns:
-        The order with the least nats; the smallest one where the text is too short to tell.
+        The order with the fewest nats; the smallest one if the text is too short to compare.
 
     Raises:
         ValueError: if there is no order to choose from, or as for `NGramModel.fit`.
@@ -152,38 +151,38 @@ def _checked(ids: Iterable[int], vocabulary_size: int) -> np.ndarray:
 
 
 def _base(alphabet: np.ndarray) -> int:
-    """How many symbols there are: the tokens of training, one for all others, and the start."""
+    """The number of symbols: the tokens in the training text, one for all others, and the start."""
     return len(alphabet) + 2
 
 
 def _symbols(ids: np.ndarray, alphabet: np.ndarray) -> np.ndarray:
-    """The place of each token in the alphabet; `len(alphabet)` for those that training did not see."""
-    place = _find(alphabet, ids)
-    return np.where(place >= 0, place, len(alphabet))
+    """The index of each token in the alphabet; `len(alphabet)` for tokens not in the training text."""
+    index = _find(alphabet, ids)
+    return np.where(index >= 0, index, len(alphabet))
 
 
 def _find(keys: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """The places of wanted numbers among sorted ones, -1 where they are not there."""
-    place = np.searchsorted(keys, wanted)
-    place[place == len(keys)] = 0
-    return np.where(keys[place] == wanted, place, -1)
+    """The indices of wanted numbers among sorted keys; -1 if absent."""
+    index = np.searchsorted(keys, wanted)
+    index[index == len(keys)] = 0
+    return np.where(keys[index] == wanted, index, -1)
 
 
 def _shifted(symbols: np.ndarray, distance: int, base: int) -> np.ndarray:
-    """For each token the one that stands so far before it, which may be a start."""
+    """For each token the one `distance` before it, which may be a start."""
     start = np.full(min(distance, len(symbols)), base - 1)
     return np.concatenate([start, symbols[: len(symbols) - len(start)]])
 
 
 def _contexts(symbols: np.ndarray, order: int, base: int) -> tuple[list[np.ndarray], np.ndarray]:
-    """The contexts of each length below `order`, and for each token the number of its longest one.
+    """The contexts of each length below `order`, and for each token the number of its longest context.
 
     The key of a context is the number of the one without its first token, times `base`, plus that token.
     """
     keys, numbers = [np.zeros(1, dtype=np.int64)], np.zeros(len(symbols), dtype=np.int64)
     for length in range(1, order):
-        found, numbers = np.unique(numbers * base + _shifted(symbols, length, base), return_inverse=True)
-        keys.append(found)
+        contexts, numbers = np.unique(numbers * base + _shifted(symbols, length, base), return_inverse=True)
+        keys.append(contexts)
     return keys, numbers
 
 
@@ -193,7 +192,7 @@ def _count(contexts: list[np.ndarray], numbers: np.ndarray, symbols: np.ndarray,
     levels = []
     for keys in reversed(contexts):
         levels.append(_level(keys, ngrams, counts, base))
-        # Each n-gram is one more token that stands before the n-gram without its first token.
+        # Each n-gram adds one to the tokens that precede the n-gram without its first token.
         shorter = keys[ngrams // base] // base
         ngrams, counts = np.unique(shorter * base + ngrams % base, return_counts=True)
     return levels[::-1]
@@ -208,11 +207,11 @@ def _level(contexts: np.ndarray, ngrams: np.ndarray, counts: np.ndarray, base: i
 
 
 def _discounts(counts: np.ndarray) -> np.ndarray:
-    """The discounts of counts 0, 1, 2, and 3 or more, `(4,)`, from how many n-grams have counts of 1 to 4."""
+    """The discounts of counts 0, 1, 2, and 3 or more, `(4,)`, from the numbers of n-grams by count."""
     _, one, two, three, four = np.bincount(np.minimum(counts, 5), minlength=6)[:5].tolist()
     if not (one and two and three):
         return np.array(USUAL_DISCOUNTS)
     share = one / (one + 2 * two)
-    found = [0.0, 1 - 2 * share * two / one, 2 - 3 * share * three / two, 3 - 4 * share * four / three]
-    fits = all(0 < discount <= count for count, discount in enumerate(found) if count)
-    return np.array(found if fits else USUAL_DISCOUNTS)
+    discounts = [0.0, 1 - 2 * share * two / one, 2 - 3 * share * three / two, 3 - 4 * share * four / three]
+    fits = all(0 < discount <= count for count, discount in enumerate(discounts) if count)
+    return np.array(discounts if fits else USUAL_DISCOUNTS)

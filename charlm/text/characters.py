@@ -1,4 +1,4 @@
-"""Characters and numbers: a vocabulary that no text can surprise."""
+"""A vocabulary of characters with the 256 bytes as fallback, so that every text has ids."""
 
 import codecs
 from collections.abc import Iterable, Sequence
@@ -16,18 +16,18 @@ _BYTE_TOKENS = tuple(f"<0x{value:02X}>" for value in range(BYTES))
 class CharacterVocabulary:
     """An immutable list of Unicode characters, with the 256 bytes to fall back on.
 
-    Tokens 0 to 255 are the bytes, those from 256 on the characters (code points). A character that is not
-    among them is written as its UTF-8 bytes, one token each: every text has its ids, and they give the text
-    back. Nothing is normalised: carriage returns, NUL and combining marks are characters like others.
+    Tokens 0 to 255 are the bytes; the characters (code points) follow from 256 on. A character that is not in
+    the vocabulary is spelled by its UTF-8 bytes, one token each. So every text can be encoded, and decoding
+    gives it back. Nothing is normalised: carriage returns, NUL and combining marks are ordinary characters.
 
     Source of the method: byte fallback as in Kudo and Richardson, "SentencePiece: A simple and language
     independent subword tokenizer and detokenizer for neural text processing", EMNLP 2018.
 
     Args:
-        characters: the characters in the order of their ids, each once; there may be none.
+        characters: the characters in the order of their ids, each once; the list may be empty.
 
     Raises:
-        ValueError: if one of them is no single character, is half of a surrogate pair, or stands there twice.
+        ValueError: if one of them is not a single character, is half of a surrogate pair, or occurs twice.
 
     Example:
 
@@ -48,7 +48,7 @@ class CharacterVocabulary:
         characters = tuple(characters)
         _check_characters(characters)
         codes = np.array([ord(character) for character in characters], dtype=np.int64)
-        # From code points to ids, -1: not there. The last entry answers for all code points beyond it.
+        # From code points to ids, -1 if unknown. The last entry stands for all larger code points.
         self._ids = np.full(codes.max(initial=0) + 2, -1, dtype=np.int32)
         self._ids[codes] = np.arange(BYTES, BYTES + len(codes))
         self._characters = characters
@@ -60,8 +60,8 @@ class CharacterVocabulary:
         """Collects the characters of texts in the order of their first appearance.
 
         Args:
-            texts: texts, or the pieces of one, of any length.
-            min_count: how often a character must be seen to be kept; a rarer one is left to the bytes.
+            texts: texts, or pieces of one, of any length.
+            min_count: the smallest number of occurrences; rarer characters are spelled in bytes.
 
         Returns:
             The vocabulary.
@@ -75,9 +75,9 @@ class CharacterVocabulary:
         counts: dict[int, int] = {}
         for text in texts:
             codes, first, seen = np.unique(_code_points(text), return_index=True, return_counts=True)
-            for place in np.argsort(first).tolist():
-                code = int(codes[place])
-                counts[code] = counts.get(code, 0) + int(seen[place])
+            for index in np.argsort(first).tolist():
+                code = int(codes[index])
+                counts[code] = counts.get(code, 0) + int(seen[index])
         return cls(chr(code) for code, count in counts.items() if count >= min_count)
 
     @property
@@ -87,8 +87,8 @@ class CharacterVocabulary:
 
     @property
     def start(self) -> int:
-        """The token that an empty prompt begins with: the line break, or where there is none, the first
-        character; in a vocabulary of bytes alone, the byte of the line break."""
+        """The token that replaces an empty prompt: the line break, or if it is unknown, the first character;
+        in a vocabulary without characters, the byte of the line break."""
         if "\n" in self or not self._characters:
             return int(self.encode("\n")[0])
         return BYTES
@@ -100,11 +100,10 @@ class CharacterVocabulary:
             text: any text.
 
         Returns:
-            `(tokens,)` int32; one token for each character, or as many as it has bytes where it is not in the
-            vocabulary.
+            `(tokens,)` int32; one token for each known character, one for each byte of an unknown one.
 
         Raises:
-            UserError: if the text holds half of a surrogate pair, which is no character and has no bytes.
+            UserError: if the text holds half of a surrogate pair, which has no bytes.
         """
         codes = _code_points(text)
         ids = self._ids.take(codes, mode="clip")
@@ -121,18 +120,18 @@ class CharacterVocabulary:
         """The text of `ids`; bytes that are not valid UTF-8 become U+FFFD.
 
         Raises:
-            ValueError: if an id is not of this vocabulary.
+            ValueError: if an id is not in this vocabulary.
         """
         return self.to_bytes(ids).decode("utf-8", "replace")
 
     def to_bytes(self, ids: Iterable[int]) -> bytes:
-        """The UTF-8 of `ids`, which may begin or end inside a character.
+        """The UTF-8 bytes of `ids`, which may begin or end inside a character.
 
         Args:
             ids: integers in [0, len(self)).
 
         Raises:
-            ValueError: if an id is not of this vocabulary.
+            ValueError: if an id is not in this vocabulary.
         """
         numbers = ids.tolist() if isinstance(ids, np.ndarray) else [int(index) for index in ids]
         if numbers and not (min(numbers) >= 0 and max(numbers) < len(self)):
@@ -141,7 +140,7 @@ class CharacterVocabulary:
         return b"".join([self._bytes[index] for index in numbers])
 
     def token_bytes(self) -> list[bytes]:
-        """The UTF-8 of each token in the order of ids, for decoding inside a graph."""
+        """The UTF-8 bytes of each token in the order of ids, for decoding inside a graph."""
         return list(self._bytes)
 
     @property
@@ -153,7 +152,7 @@ class CharacterVocabulary:
         """Writes the vocabulary as JSON, bytes as `<0x41>`, with a checksum over the tokens.
 
         Raises:
-            RunError: if the file cannot be written.
+            FileError: if the file cannot be written.
         """
         save_tokens(path, self._tokens)
 
@@ -162,14 +161,14 @@ class CharacterVocabulary:
         """Reads a vocabulary that `save` wrote.
 
         Raises:
-            VocabularyError: if the file is absent, is no vocabulary of characters, or was changed since.
+            VocabularyError: if the file is missing, is not a vocabulary of characters, or was changed.
         """
         tokens = tuple(load_tokens(path))
         if tokens[:BYTES] != _BYTE_TOKENS:
             words = tokens[: len(Vocabulary.SPECIALS)] == Vocabulary.SPECIALS
-            found = "is a vocabulary of words" if words else "does not begin with the 256 bytes"
+            problem = "is a vocabulary of words" if words else "does not begin with the 256 bytes"
             raise VocabularyError(
-                f"{path} {found}. Expected a vocabulary of characters, as charlm writes them: name a model "
+                f"{path} {problem}. Expected a vocabulary of characters, as charlm writes it. Name a model "
                 "that charlm trained."
             )
         try:
@@ -199,10 +198,10 @@ class CharacterVocabulary:
 
 
 class TextStream:
-    """Makes text of tokens that come little by little; a character appears once its last byte is there.
+    """Decodes tokens that arrive piece by piece; a character appears as soon as its last byte is there.
 
     Args:
-        vocabulary: the tokens' vocabulary.
+        vocabulary: the vocabulary of the tokens.
 
     Example:
 
@@ -216,15 +215,15 @@ class TextStream:
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
 
     def feed(self, ids: Iterable[int]) -> str:
-        """The text that is complete with these tokens; bytes that are not valid UTF-8 become U+FFFD.
+        """The text that these tokens complete; bytes that are not valid UTF-8 become U+FFFD.
 
         Raises:
-            ValueError: if an id is not of the vocabulary.
+            ValueError: if an id is not in the vocabulary.
         """
         return self._decoder.decode(self._vocabulary.to_bytes(ids))
 
     def finish(self) -> str:
-        """What is left when no more tokens come: U+FFFD if a character was cut. Ready to begin anew."""
+        """Ends the stream: U+FFFD if a character is incomplete, else nothing. It can then be used again."""
         rest = self._decoder.decode(b"", final=True)
         self._decoder.reset()
         return rest
@@ -233,10 +232,10 @@ class TextStream:
 def _check_characters(characters: Sequence[str]) -> None:
     wrong = [c for c in characters if not isinstance(c, str) or len(c) != 1 or "\ud800" <= c <= "\udfff"]
     if wrong:
-        raise ValueError(f"A vocabulary of characters holds single characters only, but not {wrong[0]!r}.")
+        raise ValueError(f"A vocabulary of characters holds single characters, not {wrong[0]!r}.")
     if len(set(characters)) != len(characters):
-        twice = next(c for place, c in enumerate(characters) if c in characters[:place])
-        raise ValueError(f"A vocabulary holds each character once, but {twice!r} is there more often.")
+        twice = next(c for index, c in enumerate(characters) if c in characters[:index])
+        raise ValueError(f"A vocabulary holds each character once, but {twice!r} occurs more than once.")
 
 
 def _code_points(text: str) -> np.ndarray:
@@ -246,7 +245,7 @@ def _code_points(text: str) -> np.ndarray:
     except UnicodeEncodeError as error:
         raise UserError(
             f"Character {error.start} of the text is U+{ord(text[error.start]):04X}, half of a surrogate "
-            "pair. It stands for bytes that are not UTF-8 or for a broken escape: give the text as UTF-8."
+            "pair. It comes from bytes that are not UTF-8 or from a broken escape: give the text as UTF-8."
         ) from error
 
 

@@ -1,13 +1,13 @@
-"""Text to tokens and back inside a graph, as `CharacterVocabulary` does it, of stock operations."""
+"""Text to tokens and back inside a graph, as in `CharacterVocabulary`, with stock operations only."""
 
 import numpy as np
 import tensorflow as tf
 
 from charlm.text.characters import BYTES, CharacterVocabulary
 
-# What the first byte of a character of 1 to 4 bytes begins with.
+# The leading bits of the first byte of a character of 1 to 4 bytes.
 _LEADS = (0x00, 0xC0, 0xE0, 0xF0)
-_BEYOND = 0x110000  # no code point is so large
+_BEYOND = 0x110000  # larger than any code point
 
 
 class GraphText:
@@ -34,11 +34,11 @@ class GraphText:
         self.start = vocabulary.start
 
     def encode(self, texts: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """The tokens of texts `(batch,)`; what is not valid UTF-8 in them becomes U+FFFD.
+        """The tokens of texts `(batch,)`; bytes that are not valid UTF-8 become U+FFFD.
 
         Returns:
-            Tokens `(batch, longest + 1)` int32, filled up with `start`, how many of them each text has, and
-            how many characters it has, both `(batch,)` int32.
+            Tokens `(batch, longest + 1)` int32, padded with `start`; and for each text the number of its
+            tokens and of its characters, both `(batch,)` int32.
         """
         codes = tf.strings.unicode_decode(texts, "UTF-8", errors="replace")  # (batch, characters), ragged
         slots, counts = self._spell(codes.flat_values)
@@ -50,22 +50,22 @@ class GraphText:
         return padded, tf.cast(tokens.row_lengths(), tf.int32), tf.cast(codes.row_lengths(), tf.int32)
 
     def _spell(self, codes):
-        """Tokens `(characters, 4)` of code points, of which the first `(characters,)` so many count."""
-        places = tf.searchsorted(self._codes, codes)
-        is_known = tf.gather(self._codes, places) == codes
+        """Tokens `(characters, 4)` of code points, and how many of each row count, `(characters,)`."""
+        indices = tf.searchsorted(self._codes, codes)
+        is_known = tf.gather(self._codes, indices) == codes
         lengths = 1 + sum(tf.cast(codes >= least, tf.int32) for least in (0x80, 0x800, 0x10000))
-        # Six bits to each byte but the first; what a character of less than four has in the rest is not used.
+        # Six bits in each byte but the first; the slots beyond a character's length are not used.
         shifts = tf.maximum(6 * (lengths[:, None] - 1 - tf.range(4)), 0)
         bits = tf.bitwise.right_shift(codes[:, None], shifts)
-        first = tf.where(is_known, tf.gather(self._ids, places), bits[:, 0] + tf.gather(_LEADS, lengths - 1))
+        first = tf.where(is_known, tf.gather(self._ids, indices), bits[:, 0] + tf.gather(_LEADS, lengths - 1))
         slots = tf.concat([first[:, None], bits[:, 1:] % 64 + 0x80], axis=1)
         return slots, tf.where(is_known, 1, lengths)
 
     def decode(self, tokens: tf.Tensor) -> tf.Tensor:
-        """The bytes of tokens `(batch, time)`, `(batch,)` string; they may be cut inside a character."""
+        """The bytes `(batch,)` string of tokens `(batch, time)`; they may end inside a character."""
         return tf.strings.reduce_join(tf.gather(self._bytes, tokens), axis=1)
 
 
 def as_utf8(texts: tf.Tensor) -> tf.Tensor:
-    """Bytes as valid UTF-8: what is none becomes U+FFFD, as in Python."""
+    """Bytes as valid UTF-8; invalid ones become U+FFFD, as in Python."""
     return tf.strings.unicode_transcode(texts, "UTF-8", "UTF-8", errors="replace")

@@ -331,19 +331,6 @@ def test_standard_input_of_the_training_cannot_be_read_again(place, run):
 # -- exported models -------------------------------------------------------------------------------------
 
 
-def test_an_exported_model_scores_like_the_run(place, record, run):
-    from charlm import export
-
-    status = run_script(export.main, ["--model", str(place / "run"), "--out", str(place / "exported")])
-    assert status == 0
-    expected, _ = record("--window", 7)
-    found, _ = record(
-        "--window", 7, "--data", place / "text.txt", "--validation-fraction", 0.2, model="exported"
-    )
-    for kind in ("carried", "windowed", "baseline"):
-        assert found["scores"][kind]["nats"] == pytest.approx(expected["scores"][kind]["nats"], rel=1e-5)
-
-
 @pytest.mark.parametrize(
     ("options", "message"),
     [

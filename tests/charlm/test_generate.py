@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from charlm import generate as script
+from charlm.app import APP
 from charlm.config import CharLMConfig
 from charlm.model.char_lm import CharLM
 from charlm.prediction.generate import Writer, generate
@@ -45,10 +46,23 @@ def folder(letters, tmp_path_factory):
     return save_run(letters, tmp_path_factory.mktemp("runs") / "tiny").path
 
 
+@pytest.fixture(scope="module")
+def loaded():
+    """The models that the script loaded, by their folders: each is loaded, and its graphs are made, once."""
+    return {}
+
+
 @pytest.fixture
-def run(folder, tmp_path, monkeypatch):
+def run(folder, loaded, tmp_path, monkeypatch):
     """Runs the script in a folder of its own, on the small model if no other is named."""
     monkeypatch.chdir(tmp_path)
+
+    def load_run(run):
+        if run.path.absolute() not in loaded:
+            loaded[run.path.absolute()] = APP.load_run(run)
+        return loaded[run.path.absolute()]
+
+    monkeypatch.setattr(script, "APP", dataclasses.replace(APP, load_run=load_run))
 
     def run(*argv, model=folder):
         return run_script(script.main, ["--model", str(model), *map(str, argv)])

@@ -5,7 +5,6 @@ import io
 import json
 import shlex
 import shutil
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +34,22 @@ TextWindows.__call__ = windows
 raise SystemExit(run_script(train.main, sys.argv[1:]))
 """
 
+# Runs several scripts, one after the other: prints of each its status, and what it wrote to both streams.
+SCRIPTS = """
+import contextlib, importlib, io, json, sys
+from shared.system.cli import run_script
+
+for name, *arguments in json.loads(sys.argv[1]):
+    main = importlib.import_module(f"charlm.{name}").main
+    with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(io.StringIO()) as err:
+        try:
+            status = run_script(main, arguments)
+        except SystemExit as end:
+            status = end.code
+    print(json.dumps([status, out.getvalue(), err.getvalue()]))
+print(json.dumps(sorted({"keras", "tensorflow"} & set(sys.modules))))
+"""
+
 # What somebody does who has the exported folder and TensorFlow, and nothing of this project.
 ALONE = """
 import json, sys
@@ -55,6 +70,18 @@ print(json.dumps([texts.numpy()[0].decode(), scores["nats"].numpy().tolist()]))
 def script(python):
     """Runs `python -m charlm.NAME`."""
     return lambda name, *arguments, **options: python("-m", f"charlm.{name}", *arguments, **options)
+
+
+@pytest.fixture(scope="session")
+def scripts(python):
+    """Runs several scripts in one process; gives status, output and errors of each, and what was imported."""
+
+    def run(*commands):
+        commands = [[str(word) for word in command] for command in commands]
+        done = python("-c", SCRIPTS, json.dumps(commands))
+        return [json.loads(line) for line in done.stdout.splitlines()]
+
+    return run
 
 
 @pytest.fixture(scope="session")
@@ -93,50 +120,60 @@ def test_training_leaves_a_whole_run_folder_and_learns(trained):
     assert "the" in pages[-1]
 
 
-def test_evaluate_prints_both_kinds_beside_the_baseline(trained, script, tmp_path):
-    done = script("evaluate", "--model", trained, "--window", 31, "--json", tmp_path / "scores.json")
+@pytest.fixture(scope="session")
+def written(trained, exported, scripts, script, tmp_path_factory):
+    """What evaluation and generation gave: statuses and outputs by name."""
+    folder = tmp_path_factory.mktemp("written")
+    (folder / "prompt.txt").write_text("Żółć \U0001f600", encoding="utf-8")
+    dog = ("generate", "--model", trained, "A dog", "--num-chars", 47, "--seed")
+    once = ("--prompt", "Once", "--num-chars", 41, "--seed", 8)
+    in_bytes = ("--prompt-file", folder / "prompt.txt", "--num-samples", 3, "--format", "jsonl")
+    commands = {
+        "evaluate": ("evaluate", "--model", trained, "--window", 31, "--json", folder / "scores.json"),
+        "dog, seed 5": (*dog, 5),
+        "dog, seed 6": (*dog, 6),
+        "bytes": ("generate", "--model", trained, *in_bytes, "--num-chars", 11, "--seed", 1),
+        "once, of the run": ("generate", "--model", trained, *once),
+        "once, of the export": ("generate", "--model", exported, *once),
+        "cat": ("generate", "--model", trained, "The cat", "--num-chars", 29, "--seed", 8),
+    }
+    *answers, _ = scripts(*commands.values())
+    assert [status for status, *_ in answers] == [0] * len(commands), answers
+    outputs = {name: out for name, (_, out, _) in zip(commands, answers, strict=True)}
+    outputs["dog, seed 5, again"] = script(*commands["dog, seed 5"]).stdout
+    outputs["scores"] = (folder / "scores.json").read_text(encoding="utf-8")
+    return outputs
+
+
+def test_evaluate_prints_both_kinds_beside_the_baseline(written):
     for part in ("carried", "windowed", "Kneser-Ney", "last 10 %", "nats/char", "bits/char", "perplexity"):
-        assert part in done.stdout, done.stdout
-    assert json.loads((tmp_path / "scores.json").read_text())
+        assert part in written["evaluate"]
+    assert json.loads(written["scores"])
 
 
-def test_generate_writes_the_same_text_from_the_same_seed(trained, script):
-    write = partial(script, "generate", "--model", trained, "--num-chars", 47)
-    first, again, other = (write("--prompt", "A dog", "--seed", seed).stdout for seed in (5, 5, 6))
-    assert first == again != other
+def test_generate_writes_the_same_text_from_the_same_seed(written):
+    first = written["dog, seed 5"]
+    assert first == written["dog, seed 5, again"] != written["dog, seed 6"]
     assert first.startswith("A dog")
     assert len(first.removesuffix("\n")) == len("A dog") + 47
 
 
-def test_generate_reads_prompts_it_never_saw(trained, script, tmp_path):
-    prompt = tmp_path / "prompt.txt"
-    prompt.write_text("Żółć \U0001f600", encoding="utf-8")
-    done = script(
-        "generate", "--model", trained, "--prompt-file", prompt, "--num-samples", 3, "--format", "jsonl",
-        "--num-chars", 11, "--seed", 1,
-    )  # fmt: skip
-    records = [json.loads(line) for line in done.stdout.splitlines()]
+def test_generate_reads_prompts_it_never_saw(written):
+    records = [json.loads(line) for line in written["bytes"].splitlines()]
     assert len(records) == 3
-    assert {record["prompt"] for record in records} == {prompt.read_text(encoding="utf-8")}
+    assert {record["prompt"] for record in records} == {"Żółć \U0001f600"}
 
 
-def test_the_export_writes_what_the_run_writes(trained, exported, script):
-    options = ["--prompt", "Once", "--num-chars", 41, "--seed", 8]
-    of_run, of_export = (
-        script("generate", "--model", model, *options).stdout for model in (trained, exported)
-    )
-    assert of_run == of_export
+def test_the_export_writes_what_the_run_writes(written):
+    assert written["once, of the run"] == written["once, of the export"]
 
 
-def test_the_export_needs_tensorflow_alone(trained, exported, script, python, tmp_path):
+def test_the_export_needs_tensorflow_alone(exported, written, python, tmp_path):
     moved = shutil.copytree(exported, tmp_path / "moved")
     text, (nats, nothing) = json.loads(
         python("-I", "-c", ALONE, moved, "The cat", 29, 8, cwd=tmp_path).stdout
     )
-    told = script(
-        "generate", "--model", trained, "--prompt", "The cat", "--num-chars", 29, "--seed", 8
-    ).stdout
-    assert told.removesuffix("\n") in (text, "The cat" + text)
+    assert written["cat"].removesuffix("\n") == ("The cat" + text).removesuffix("\n")
     assert 0 < nats < 3
     assert nothing == 0
 
@@ -158,18 +195,33 @@ def test_continued_run_equals_an_undisturbed_one(text, script, python, tmp_path)
             np.testing.assert_array_equal(found[name], expected[name], err_msg=name)
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (("generate", "--temperature", 0), "temperature"),
-        (("generate", "--top-k", 0), "top-k"),
-        (("generate", "--model", "nowhere"), "There is no model"),
-        (("train", "--data", "nowhere.txt"), "nowhere.txt"),
-        (("train", "--dropout", 1), "--dropout"),
-        (("evaluate", "--model", "flickr8k"), "There is no model"),
-    ],
-    ids=lambda value: " ".join(map(str, value)) if isinstance(value, tuple) else "",
-)
-def test_bad_input_is_told_and_exits_with_2(script, tmp_path, arguments, message):
-    out = ("--out", tmp_path / "run") if arguments[0] == "train" else ()
-    assert message in script(*arguments, *out, status=2).stderr
+def test_bad_input_is_told_and_exits_with_2_before_tensorflow_is_imported(scripts, tmp_path):
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "taken" / "thesis.tex").touch()
+    (tmp_path / "of sentiment").mkdir()
+    for name in ("saved_model.pb", "sentiment.json"):
+        (tmp_path / "of sentiment" / name).touch()
+    new, taken = tmp_path / "new", tmp_path / "taken"
+    messages = {
+        ("generate", "--temperature", 0): "temperature",
+        ("generate", "--top-k", 0): "top-k",
+        ("generate", "--model", "nowhere"): "There is no model",
+        ("generate", "--model", tmp_path / "of sentiment"): "not a SavedModel of charlm.export",
+        ("generate", "--model", "https://example.org/model"): "is a URL",
+        ("generate", "--prompt-file", "nowhere.txt"): "nowhere.txt cannot be read",
+        ("generate", "--output", tmp_path / "no" / "out.txt"): "Cannot write",
+        ("train", "--data", "nowhere.txt", "--out", new): "nowhere.txt",
+        ("train", "--dropout", 1, "--out", new): "--dropout",
+        ("train", "--data", "hello", "--out", taken): "files that are not of a run",
+        ("train", "--resume", "--out", new): "there is no run folder",
+        ("evaluate", "--model", "flickr8k"): "There is no model",
+        ("evaluate", "--data", "nowhere.txt"): "nowhere.txt",
+        ("export", "--out", taken): "exists already",
+    }
+    *answers, imported = scripts(*messages)
+    for (status, out, err), (command, message) in zip(answers, messages.items(), strict=True):
+        assert (status, out) == (2, ""), command
+        assert message in err
+        assert err.count("\n") == 1, err
+    assert imported == []
+    assert not new.exists()

@@ -94,7 +94,9 @@ def test_scores_are_those_of_the_equations(model, segment, decay):
 
 
 @pytest.mark.parametrize(
-    "settings", [{}, {"cell": "gru"}, {"cell": "simple"}, {"tie_embeddings": True}], ids=str
+    "settings",
+    [{}, {"cell": "gru", "depth": 1}, {"cell": "simple", "depth": 1}, {"tie_embeddings": True, "depth": 1}],
+    ids=str,
 )
 def test_without_statistics_it_is_plain_gradient_descent(settings):
     model = make_model(**settings)

@@ -10,6 +10,7 @@ import pytest
 import tensorflow as tf
 from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
+from charlm import evaluate
 from charlm import export as script
 from charlm.app import APP
 from charlm.config import CharLMConfig
@@ -278,16 +279,9 @@ def test_a_vocabulary_without_characters():
 # -- the check -------------------------------------------------------------------------------------------
 
 
-def test_the_check_catches_a_model_that_writes_something_else(exported):
-    with pytest.raises(ExportError, match=r"SavedModel's generate gives texts .* where the Python model"):
-        check_export(exported, make_model(seed=4))
-
-
-@pytest.mark.parametrize(
-    ("signature", "name"), [("score", "nats"), ("step", "logits"), ("read", "logits"), ("step", "state_1_0")]
-)
-def test_the_check_sees_every_number(model, monkeypatch, in_python, signature, name):
-    """Answers of the graph itself pass, and do not where one number is a little off."""
+@pytest.fixture
+def answer(in_python, monkeypatch):
+    """Stands in for the process of its own, which the script has proved: the graph answers here."""
 
     def answer(folder, calls):
         answers = {}
@@ -297,6 +291,19 @@ def test_the_check_sees_every_number(model, monkeypatch, in_python, signature, n
         return answers
 
     monkeypatch.setattr(export, "call_alone", answer)
+    return answer
+
+
+def test_the_check_catches_a_model_that_writes_something_else(answer):
+    with pytest.raises(ExportError, match=r"SavedModel's generate gives texts .* where the Python model"):
+        check_export(None, make_model(seed=4))
+
+
+@pytest.mark.parametrize(
+    ("signature", "name"), [("score", "nats"), ("step", "logits"), ("read", "logits"), ("step", "state_1_0")]
+)
+def test_the_check_sees_every_number(model, monkeypatch, answer, signature, name):
+    """Answers of the graph itself pass, and do not where one number is a little off."""
     check_export(None, model)
 
     def a_little_off(folder, calls):
@@ -335,6 +342,18 @@ def test_an_exported_folder_can_be_scored(model, exported):
     ours, theirs = (Scorer(one, window=3, batch_size=2) for one in (model, APP.load(exported)))
     assert theirs.carried(ids, chunk=4).nats == pytest.approx(ours.carried(ids, chunk=4).nats, abs=1e-4)
     assert theirs.windowed(ids).nats == pytest.approx(ours.windowed(ids).nats, abs=1e-4)
+
+
+def test_the_script_of_evaluation_scores_an_export_like_the_run(run, exported, tmp_path):
+    (tmp_path / "text.txt").write_text("hello hole\n" * 9 + ODD.replace("\0", ""), encoding="utf-8")
+    records = []
+    for model in (run.path, exported):
+        options = ["--model", model, "--data", tmp_path / "text.txt", "--window", 7]
+        assert evaluate.main([*map(str, options), "--json", str(tmp_path / "scores.json")]) == 0
+        records.append(json.loads((tmp_path / "scores.json").read_text(encoding="utf-8")))
+    expected, of_export = records
+    for kind in ("carried", "windowed", "baseline"):
+        assert of_export["scores"][kind]["nats"] == pytest.approx(expected["scores"][kind]["nats"], rel=1e-5)
 
 
 def test_calls_of_an_exported_folder(model, exported):
@@ -392,10 +411,7 @@ def test_a_saved_model_of_others_is_refused(tmp_path, model):
 def test_what_is_exported_already_or_in_the_way_is_refused(exported, run, tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
     assert run_script(script.main, ["--model", str(exported), "--out", str(tmp_path / "new")]) == 2
-    assert (
-        "is an exported SavedModel, which can be neither trained nor exported again"
-        in capsys.readouterr().err
-    )
+    assert "can be neither trained nor exported again" in capsys.readouterr().err
     assert run_script(script.main, ["--model", str(run.path), "--out", str(exported)]) == 2
     assert "exists already" in capsys.readouterr().err
     assert not (tmp_path / "new").exists()

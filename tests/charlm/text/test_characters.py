@@ -110,7 +110,7 @@ def test_immutable():
         ([""], "single characters only, but not ''"),
         (["a", 5], "single characters only, but not 5"),
         (["\ud83d"], "single characters only"),
-        ("abcb", "'b' is there more often"),
+        ("abcb", "'b' occurs more than once"),
     ],
 )
 def test_constructor_refuses(characters, message):

@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import shutil
 import signal
 
 import h5py
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from charlm import train as script
 from charlm.config import SPLITTING, CharLMConfig, recipe
 from charlm.data import load_text
 from charlm.model.char_lm import CharLM
@@ -17,8 +19,9 @@ from charlm.model.scoring import Scorer
 from charlm.prediction.generate import generate
 from charlm.text.characters import CharacterVocabulary
 from charlm.training.run import CHARACTERS, Validation, language_loss, make_optimizer, train_charlm
-from shared.runs.folder import RunError, RunFolder
-from shared.system.cli import UserError
+from shared.runs.folder import RunFolder
+from shared.system.cli import UserError, run_script
+from shared.system.files import FileError
 from shared.system.signals import Interrupted
 from shared.training import pace
 from shared.training.optimizers import ADAM_SHARE
@@ -138,18 +141,43 @@ def test_samples_have_a_page_before_and_one_after_each_epoch(undisturbed):
     assert pages[1 + result.best_epoch].rstrip("\n").endswith(f"the {first}\n\n{second}".rstrip("\n"))
 
 
-@pytest.mark.parametrize("step", [2, 5, 6, 15])  # within an epoch, its last step, the next one's first
-def test_a_stopped_run_goes_on_bit_for_bit(tmp_path, text_file, undisturbed, stop_at, step):
-    stop_at(step)
-    with pytest.raises(Interrupted, match="--resume"):
-        run_training(tmp_path / "run", text_file)
+def test_a_run_that_is_stopped_again_and_again_goes_on_bit_for_bit(tmp_path, text_file, undisturbed, stop_at):
+    for step in (2, 5, 6, 15):  # within an epoch, its last step, the next one's first, in a later one
+        stop_at(step)
+        with pytest.raises(Interrupted, match="--resume"):
+            run_training(tmp_path / "run", text_file, resume=step != 2)
+        last = arrays_of(tmp_path / "run" / "last.npz")
+        carried = [array for name, array in last.items() if name.startswith("carry/")]
+        assert len(carried) == TINY.depth
+        assert all(np.any(array) for array in carried)
     stop_at(None)
-    carried = [a for name, a in arrays_of(tmp_path / "run" / "last.npz").items() if name.startswith("carry/")]
-    assert len(carried) == TINY.depth
-    assert all(np.any(array) for array in carried)
     result, _ = run_training(tmp_path / "run", text_file, resume=True)
     assert result == undisturbed[1]
     assert_same_run(tmp_path / "run", undisturbed[0])
+
+
+def test_the_script_says_that_a_run_is_finished(tmp_path, undisturbed, capsys):
+    shutil.copytree(undisturbed[0], tmp_path / "run")
+    assert run_script(script.main, ["--out", str(tmp_path / "run"), "--resume"]) == 0
+    output = capsys.readouterr().out
+    assert "is finished already" in output
+    assert f"Best epoch {undisturbed[1].best_epoch}:" in output
+    assert_same_run(tmp_path / "run", undisturbed[0])
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ("nowhere.txt", "Unknown source of text 'nowhere.txt'"),
+        ("short.txt", "Expected more than --window 64"),
+    ],
+)
+def test_a_start_that_fails_leaves_no_run_folder(tmp_path, monkeypatch, capsys, data, message):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "short.txt").write_text("abc " * 5, encoding="utf-8")
+    assert run_script(script.main, ["--data", data, "--out", "run"]) == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
 
 
 def test_hello_is_learned_by_heart(tmp_path):
@@ -231,7 +259,7 @@ def test_a_full_disk_leaves_the_last_good_checkpoint(tmp_path, text_file, undist
 
     with monkeypatch.context() as patch:
         patch.setattr(np, "savez", full)
-        with pytest.raises(RunError, match=r"could not write .*last\.npz: No space left on device"):
+        with pytest.raises(FileError, match=r"could not write .*last\.npz: No space left on device"):
             run_training(tmp_path / "run", text_file, resume=True)
     assert {name: (tmp_path / "run" / name).read_bytes() for name in names} == before
     assert not list((tmp_path / "run").glob(".partial*"))
@@ -240,10 +268,8 @@ def test_a_full_disk_leaves_the_last_good_checkpoint(tmp_path, text_file, undist
     assert_same_run(tmp_path / "run", undisturbed[0])
 
 
-def test_resume_needs_the_vocabulary_that_the_run_began_with(tmp_path, text_file, stop_at):
-    stop_at(2)
-    with pytest.raises(Interrupted):
-        run_training(tmp_path / "run", text_file)
+def test_resume_needs_the_vocabulary_that_the_run_began_with(tmp_path, text_file, undisturbed):
+    shutil.copytree(undisturbed[0], tmp_path / "run")
     file = tmp_path / "run" / "vocabulary.json"
     file.write_text(file.read_text(encoding="utf-8").replace('"m"', '"q"'), encoding="utf-8")
     with pytest.raises(UserError, match=r"vocabulary\.json"):

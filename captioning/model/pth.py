@@ -54,9 +54,9 @@ class _Unpickler(pickle.Unpickler):
 def load_pth(path: str | Path) -> dict[str, np.ndarray]:
     """Reads a PyTorch state dictionary.
 
-    The format is that of PyTorch before 1.6. While unpickling, the names that tensors need are replaced and all
-    others are refused, so that an untrusted file cannot run code. Strides are respected: a kernel need not
-    lie in memory in the order of its axes.
+    The format is that of PyTorch before 1.6. While unpickling, the names that tensors need are replaced and
+    all others are refused, so that an untrusted file cannot run code. Strides are respected: a kernel need
+    not lie in memory in the order of its axes.
 
     Args:
         path: the `.pth` file.

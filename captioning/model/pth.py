@@ -31,7 +31,7 @@ class _Tensor(NamedTuple):
     hooks: OrderedDict
 
 
-# Every name that such a file needs, each with a harmless stand-in of ours.
+# Every name that such a file needs, each with a harmless replacement.
 _ALLOWED = {
     ("collections", "OrderedDict"): OrderedDict,
     ("torch._utils", "_rebuild_tensor_v2"): _Tensor,
@@ -54,9 +54,9 @@ class _Unpickler(pickle.Unpickler):
 def load_pth(path: str | Path) -> dict[str, np.ndarray]:
     """Reads a PyTorch state dictionary.
 
-    The format is that of PyTorch before 1.6. Names that tensors need are replaced by stand-ins while
-    unpickling and all others are refused, so that a file from a stranger cannot run code. Strides are
-    respected: a kernel need not lie in memory in the order of its axes.
+    The format is that of PyTorch before 1.6. While unpickling, the names that tensors need are replaced and
+    all others are refused, so that an untrusted file cannot run code. Strides are respected: a kernel need
+    not lie in memory in the order of its axes.
 
     Args:
         path: the `.pth` file.
@@ -65,7 +65,7 @@ def load_pth(path: str | Path) -> dict[str, np.ndarray]:
         Arrays by their name in the file, in the file's order, each contiguous and writable.
 
     Raises:
-        WeightsError: the file cannot be read, or is no such file.
+        WeightsError: the file cannot be read, or is not in this format.
     """
     try:
         with open(path, "rb") as file:
@@ -81,7 +81,7 @@ def load_pth(path: str | Path) -> dict[str, np.ndarray]:
 
 def _read(file: BinaryIO) -> dict[str, np.ndarray]:
     if (_Unpickler(file).load(), _Unpickler(file).load()) != (MAGIC_NUMBER, PROTOCOL_VERSION):
-        raise ValueError("it begins with another format's number")
+        raise ValueError("it begins with the number of another format")
     machine, tensors, keys = (_Unpickler(file).load() for _ in range(3))
     if not machine["little_endian"]:
         raise ValueError("it was written on a big-endian machine")

@@ -142,6 +142,7 @@ REFUSED_BEFORE_TENSORFLOW_STARTS = [
     (train, "--out run --resume --units 16", "started with other settings (units: 8 -> 16)"),
     (predict, "good.jpg --colour red", "unrecognized arguments: --colour red"),
     (evaluate, "--data fine.jsonl --color red", "unrecognized arguments: --color red"),
+    (evaluate, "--data fine.jsonl --n-best 2", "unrecognized arguments: --n-best 2"),
     (export, "--out exported --n-bests 3", "Did you mean --n-best?"),
     (data, "fine.jsonl --colour red", "unrecognized arguments: --colour red"),
     (train, "--unit 3", "Did you mean --units?"),

@@ -81,11 +81,12 @@ def exported(trained, script, tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def together(python):
-    """Runs several scripts in one process; returns their statuses and what they wrote on standard error."""
+    """Runs several scripts in one process; returns their statuses, lines of output and standard error."""
 
-    def run(*calls) -> tuple[list[int], str]:
+    def run(*calls) -> tuple[list[int], list[str], str]:
         done = python("-c", TOGETHER, json.dumps([[str(part) for part in call] for call in calls]))
-        return json.loads(done.stdout.splitlines()[-1]), done.stderr
+        *lines, statuses = done.stdout.splitlines()
+        return json.loads(statuses), lines, done.stderr
 
     return run
 
@@ -159,12 +160,12 @@ def test_files_in_text_and_csv_and_the_export_says_what_the_run_says(
 ):
     text, of_run, of_export = (tmp_path / name for name in ("captions.txt", "run.csv", "export.csv"))
     options = [*with_bad_file, "--format", "csv", "--n-best", 2, "--num-beams", 3]
-    statuses, errors = together(
+    statuses, lines, errors = together(
         ("predict", *with_bad_file, "--model", trained, "--output", text),
         ("predict", *options, "--model", trained, "--output", of_run),
         ("predict", *options, "--model", exported, "--output", of_export),
     )
-    assert statuses == [1, 1, 1]
+    assert (statuses, lines) == ([1, 1, 1], [])
     assert errors.count(f"{with_bad_file[1]}: error: not an image") == 3
     assert_text(text.read_text(), with_bad_file)
     of_run, of_export = (list(csv.DictReader(io.StringIO(file.read_text()))) for file in (of_run, of_export))
@@ -199,7 +200,7 @@ def test_frozen_encoder_then_fine_tuning(squares, together, tmp_path):
     data = ["--data", squares.file, *SMALL, "--batch-size", 4, "--epochs", 1]
     # At the second run's rate the weights do not move, so that those of the end are those of the start.
     tune = ["--init-from", frozen, "--train-encoder", "--learning-rate", 1e-30]
-    statuses, _ = together(
+    statuses, _, _ = together(
         ("train", *data, "--out", frozen, "--cache", cache, "--mirror"),
         ("train", *data, "--out", tuned, *tune),
     )

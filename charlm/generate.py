@@ -1,4 +1,4 @@
-"""Lets a character model write: python -m charlm.generate "To be"."""
+"""Generates text with a character model: python -m charlm.generate "To be"."""
 
 import argparse
 import sys

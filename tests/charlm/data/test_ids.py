@@ -7,7 +7,7 @@ from charlm.data import ids as ids_of_parts
 from charlm.data.ids import encode_split
 from charlm.data.load import load_text
 from charlm.text.characters import CharacterVocabulary
-from shared.runs.folder import RunError
+from shared.system.files import FileError
 
 
 def test_encode_split_in_memory(mixed):
@@ -59,7 +59,7 @@ class Interrupted(CharacterVocabulary):
 
 @pytest.mark.parametrize(
     ("error", "raised"),
-    [(KeyboardInterrupt(), KeyboardInterrupt), (OSError(28, "No space left on device"), RunError)],
+    [(KeyboardInterrupt(), KeyboardInterrupt), (OSError(28, "No space left on device"), FileError)],
 )
 def test_encode_split_leaves_no_half_file(tmp_path, mixed, monkeypatch, error, raised):
     monkeypatch.setattr(ids_of_parts, "IN_MEMORY", 8)
@@ -74,5 +74,5 @@ def test_encode_split_leaves_no_half_file(tmp_path, mixed, monkeypatch, error, r
 
 def test_encode_split_where_no_folder_can_be(mixed, monkeypatch):
     monkeypatch.setattr(ids_of_parts, "IN_MEMORY", 8)
-    with pytest.raises(RunError, match=r"could not write .*all\.uint16"):
+    with pytest.raises(FileError, match=r"could not write .*all\.uint16"):
         encode_split(load_text(mixed), "all", CharacterVocabulary("ab"), mixed / "below")

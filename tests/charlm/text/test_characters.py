@@ -106,10 +106,10 @@ def test_immutable():
 @pytest.mark.parametrize(
     ("characters", "message"),
     [
-        (["ab"], "single characters only, but not 'ab'"),
-        ([""], "single characters only, but not ''"),
-        (["a", 5], "single characters only, but not 5"),
-        (["\ud83d"], "single characters only"),
+        (["ab"], "single characters, not 'ab'"),
+        ([""], "single characters, not ''"),
+        (["a", 5], "single characters, not 5"),
+        (["\ud83d"], "single characters"),
         ("abcb", "'b' occurs more than once"),
     ],
 )
@@ -184,7 +184,7 @@ def test_vocabularies_of_words_and_of_characters_are_told_apart(tmp_path):
     [
         (lambda tokens: tokens[1:], "does not begin with the 256 bytes"),
         (lambda tokens: [*tokens, "ab"], "not a usable vocabulary: .*single characters"),
-        (lambda tokens: [*tokens, "a"], "not a usable vocabulary: .*more often"),
+        (lambda tokens: [*tokens, "a"], "not a usable vocabulary: .*more than once"),
     ],
 )
 def test_other_vocabularies_are_refused(tmp_path, change, message):

@@ -168,7 +168,7 @@ def test_the_script_says_that_a_run_is_finished(tmp_path, undisturbed, capsys):
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        ("nowhere.txt", "Unknown source of text 'nowhere.txt'"),
+        ("nowhere.txt", "Unknown data source 'nowhere.txt'"),
         ("short.txt", "Expected more than --window 64"),
     ],
 )

@@ -18,8 +18,7 @@ import numpy as np
 import tensorflow as tf
 
 from sentiment.model.batching import TOKENS_AT_ONCE, softmax
-from sentiment.model.classifier import encode_words
-from sentiment.text.words import split_words
+from sentiment.text.words import encode_words, split_words
 from shared.system.cli import UserError
 
 LONGEST = 5_000  # words
@@ -101,9 +100,16 @@ class Explainer:
         signature = (rows, rows, *numbers, points, points)
         self._path = tf.function(self._path_gradient, input_signature=signature, autograph=False)
 
-    def explain(self, text: str, label: str | None = None, steps: int | None = None) -> Explanation:
+    def explain(
+        self,
+        text: str,
+        label: str | None = None,
+        steps: int | None = None,
+        words: Sequence[str] | None = None,
+    ) -> Explanation:
         """The weights of a text's words; see `explain`."""
-        words, tokens = split_words(text), self.model.encode(text)
+        words = split_words(text) if words is None else words
+        tokens = encode_words(self.model.vocabulary, words)
         if len(words) > LONGEST:
             raise UserError(
                 f"The text has {len(words):,} words, too many to weigh. Expected at most {LONGEST:,}: cut it."

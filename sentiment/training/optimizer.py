@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from sentiment.config import SentimentConfig
+from shared.training.optimizers import decay_matrices_only
 
 
 @keras.saving.register_keras_serializable("unrolled")
@@ -68,8 +69,7 @@ def make_optimizer(config: SentimentConfig, steps: int, pretrained: bool) -> Lay
     """
     parts = _parts(config, steps) if pretrained else ()
     optimizer = LayerwiseAdamW(config.learning_rate, parts, weight_decay=config.weight_decay)
-    optimizer.exclude_from_weight_decay(var_names=["bias", "embeddings", "gamma", "beta"])
-    return optimizer
+    return decay_matrices_only(optimizer)
 
 
 def _parts(config, steps):

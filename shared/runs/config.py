@@ -10,6 +10,9 @@ from typing import Any, Self
 from shared.runs.folder import RunFolder
 from shared.system.cli import UserError
 
+CELLS = ("lstm", "gru", "simple")  # of a recurrent layer; `shared.layers.stack` has the layers
+PRECISIONS = ("auto", "float32", "mixed_bfloat16")  # `shared.training.precision` chooses for auto
+
 
 def option(
     default: Any,

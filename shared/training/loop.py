@@ -123,6 +123,7 @@ def train(
     if epochs is None and minutes is None:
         raise ValueError("the run has no end: give epochs, minutes or both")
     step = TrainStep(model, optimizer, compute_loss, clip_norm, average, initial_carry)
+    model.stop_training = False
     pace = Pace(epochs, steps_per_epoch, minutes, schedule)
     loop = _Loop(step, batches, pace, run, evaluate, history, keep_carry, size)
     if resume:
@@ -172,7 +173,6 @@ class _Loop:
         callbacks = keras.callbacks.CallbackList(
             list(callbacks), model=model, epochs=self._pace.epochs or 1, steps=self._steps
         )
-        model.stop_training = False
         with StopSignals() as stop, ScalarLog(self._run.tensorboard_dir) as log:
             callbacks.on_train_begin()
             try:

@@ -116,14 +116,15 @@ def _charlm(policy: str) -> Callable[[], object]:
 
 
 def _sentiment(policy: str, adversarial: float = 0.0) -> Callable[[], object]:
+    from sentiment.app import load_model
     from sentiment.config import SentimentConfig
     from sentiment.model.classifier import SentimentClassifier
+    from sentiment.training.loss import Loss
     from sentiment.training.optimizer import make_optimizer
-    from sentiment.training.run import Loss
     from shared.training.step import TrainStep
 
     config = SentimentConfig(adversarial=adversarial)
-    vocabulary = SentimentClassifier.from_any("imdb").vocabulary
+    vocabulary = load_model("imdb").vocabulary
     model = SentimentClassifier.from_settings(config, vocabulary, ("negative", "positive"), dtype=policy)
     shape = (config.batch_size, WORDS["a review"])
     lengths = np.linspace(shape[1] * 0.75, shape[1], shape[0]).astype(int)
@@ -138,15 +139,15 @@ def _sentiment(policy: str, adversarial: float = 0.0) -> Callable[[], object]:
 
 
 def _language_model(policy: str) -> Callable[[], object]:
+    from sentiment.app import load_model
     from sentiment.config import SentimentConfig
-    from sentiment.model.classifier import SentimentClassifier
     from sentiment.model.language import WordLM
     from sentiment.training.pretraining import language_loss
     from shared.training.optimizers import make_muon
     from shared.training.step import TrainStep
 
     config = SentimentConfig()
-    vocabulary = SentimentClassifier.from_any("imdb").vocabulary
+    vocabulary = load_model("imdb").vocabulary
     counts = np.ones(len(vocabulary))
     model = WordLM.from_settings(config, vocabulary, counts, dtype=policy)
     size = config.pretrain_batch_size

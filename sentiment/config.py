@@ -1,15 +1,24 @@
-"""The settings of a run: a frozen dataclass, from the command line and kept in the run folder."""
+"""The settings of a run: a frozen dataclass, read from the command line and saved in the run folder."""
 
 from dataclasses import dataclass
 
-from shared.runs.config import RunConfig, option
+from shared.runs.config import CELLS, PRECISIONS, RunConfig, option
 
 # What `sentiment.data` reads.
 SOURCES = "imdb, tfds:NAME, .csv, .tsv or .jsonl files, or a folder of classes"
-LANGUAGE_FOLDER = "language_model"  # of a run that trains one for itself
-CELL_NAMES = ("lstm", "gru", "simple")
+LANGUAGE_FOLDER = "language_model"  # in a run folder: the run of the language model trained for it
 POOLINGS = ("concat", "last", "mean", "max", "attention")
-PRECISIONS = ("auto", "float32", "mixed_bfloat16")
+# Settings that `shared.layers.RecurrentStack` takes, and all that `SentimentClassifier` takes.
+STACK = ("cell", "units", "depth", "bidirectional", "dropout", "recurrent_weight_dropout", "seed")
+NETWORK = (
+    *STACK,
+    "pooling",
+    "embedding_size",
+    "word_dropout",
+    "input_dropout",
+    "output_dropout",
+    "window",
+)
 
 
 @dataclass(frozen=True)
@@ -21,71 +30,69 @@ class SentimentConfig(RunConfig):
     label_column: str = option("label", "column or field of the label")
     split_column: str = option("split", "column or field of the split, if there is one")
     validation_fraction: float = option(
-        0.1, "share of the training data, where it has no validation part", above=0, below=1
+        0.1, "share of train to cut off for validation, if the data have no validation part", above=0, below=1
     )
-    min_count: int = option(2, "words seen less often in the training texts are unknown", least=1)
-    max_vocabulary: int = option(30000, "most words, special ones included", least=5)
-    cell: str = option("lstm", "recurrent cell", choices=CELL_NAMES)
+    min_count: int = option(2, "words seen less often in the training texts become unknown", least=1)
+    max_vocabulary: int = option(30000, "largest vocabulary, special tokens included", least=5)
+    cell: str = option("lstm", "recurrent cell", choices=CELLS)
     units: int = option(256, "width of each recurrence", least=1)
     depth: int = option(1, "recurrent layers", least=1)
-    bidirectional: bool = option(True, "whether a second recurrence reads from the end")
-    pooling: str = option("concat", "what becomes of all steps; concat: last, mean and max", choices=POOLINGS)
-    embedding_size: int = option(256, "width of the embedded words", least=1)
+    bidirectional: bool = option(True, "whether a second recurrence reads the text backwards")
+    pooling: str = option(
+        "concat", "how step outputs are pooled; concat: last, mean and max", choices=POOLINGS
+    )
+    embedding_size: int = option(256, "width of embedded words", least=1)
     dropout: float = option(0.3, "rate between recurrent layers, one mask for all steps", below=1)
-    word_dropout: float = option(0.1, "rate at which whole words are left blank", below=1)
+    word_dropout: float = option(0.1, "rate at which whole embedded words are zeroed", below=1)
     input_dropout: float = option(0.3, "rate on embedded words, one mask for all steps", below=1)
     output_dropout: float = option(0.5, "rate on the pooled vector", below=1)
     recurrent_weight_dropout: float = option(0.0, "rate on the weights of the recurrent kernels", below=1)
     window: int = option(
-        512, "steps through which the gradient goes back; longer reviews carry their state on", least=2
+        512, "steps of truncated backpropagation; longer reviews carry their state on", least=2
     )
     batch_size: int = option(64, "reviews in a batch", least=2)
     epochs: int = option(4, "passes over the training reviews", least=1)
-    patience: int | None = option(None, "epochs without a better one before the run stops", least=1)
+    patience: int | None = option(None, "epochs without improvement before the run stops", least=1)
     learning_rate: float = option(0.001, "highest rate of AdamW", above=0)
-    warmup: float = option(0.1, "share of the run in which the rate climbs to its highest", below=1)
+    warmup: float = option(0.1, "share of the run over which the rate rises to its highest", below=1)
     weight_decay: float = option(0.01, "decoupled weight decay of the matrices", least=0)
     clip_norm: float = option(1.0, "largest global norm of the gradient", above=0)
-    label_smoothing: float = option(0.0, "share of each label that is spread over all", below=1)
+    label_smoothing: float = option(0.0, "probability mass spread over all labels", below=1)
     adversarial: float = option(
-        0.0, "length of the adversarial change of the embedded words; 0: none", least=0
+        0.0, "length of the adversarial perturbation of the embedded words; 0: none", least=0
     )
-    average_decay: float = option(0.99, "decay of the weight average that is evaluated and kept", below=1)
+    average_decay: float = option(0.99, "decay of the weight average that is evaluated and saved", below=1)
     pretrain: tuple[str, ...] = option(
-        (), "texts for a language model, in addition to the training texts, whose weights the run starts with"
+        (), "texts for a language model, besides the training texts; the run starts with its weights"
     )
     language_model: str | None = option(None, "folder of a language model that an earlier run trained")
     pretrain_epochs: int = option(3, "passes of the language model over its texts", least=1)
     pretrain_minutes: float | None = option(
-        None, "minutes of training of the language model, in place of epochs", above=0
+        None, "minutes to train the language model, in place of epochs", above=0
     )
-    pretrain_window: int = option(
-        64, "steps of the language model through which the gradient goes back", least=2
-    )
+    pretrain_window: int = option(64, "steps of truncated backpropagation in the language model", least=2)
     pretrain_batch_size: int = option(
-        128, "streams of text that the language model reads side by side", least=1
+        128, "streams of text that the language model reads in parallel", least=1
     )
-    pretrain_learning_rate: float = option(0.01, "highest rate of the language model, for Muon", above=0)
+    pretrain_learning_rate: float = option(0.01, "highest rate of the language model's Muon", above=0)
     pretrain_dropout: float = option(0.1, "rate on the outputs of the language model's layers", below=1)
-    samples: int = option(
-        1024, "words against which the language model learns to tell the right one", least=1
-    )
-    unlabelled: tuple[str, ...] = option((), "texts that --teachers label, to be learned from as well")
+    samples: int = option(1024, "sampled words among which the language model finds the next one", least=1)
+    unlabelled: tuple[str, ...] = option((), "texts that --teachers label, to train on as well")
     teachers: tuple[str, ...] = option(
         (), "presets, runs, exported models or nb-svm; their mean probabilities label --unlabelled"
     )
     layer_rate_decay: float = option(
         1.0,
-        "rate of each pretrained layer in units of the one above it; the embedding is the lowest",
+        "rate of each pretrained layer, as a factor of the one above it; the embedding is the lowest",
         above=0,
     )
     gradual_unfreezing: float = option(
-        0.0, "share of the run after which the last of the pretrained layers learns, too", below=1
+        0.0, "share of the run after which the last pretrained layer is trained, too", below=1
     )
     precision: str = option(
-        "auto", "auto: mixed_bfloat16 where the processor is fast at it", choices=PRECISIONS
+        "auto", "auto: mixed_bfloat16 where the hardware is fast at it", choices=PRECISIONS
     )
-    seed: int = option(1, "seed of weights, dropout and the order of the data", below=2**32)
+    seed: int = option(1, "seed of weights, dropout and data order", below=2**32)
 
     def __post_init__(self):
         super().__post_init__()

@@ -1,1 +1,5 @@
-"""Figures of a classifier: `metrics`, and their `comparison` with the `baseline` NB-SVM."""
+"""How good a classifier is.
+
+Read `metrics` first, then `comparison`, which measures a model and the `baseline` NB-SVM on the same texts.
+`tables` and `report` are what `python -m sentiment.evaluate` prints and writes, `options` its command line.
+"""

@@ -1,7 +1,8 @@
-"""The classifier, the language model that it may begin as, and its SavedModel.
+"""The network and its SavedModel.
 
-Read `classifier` first, then `batching` and `language`; `signatures` makes a SavedModel of a classifier, and
-`exported` runs one behind the same calls.
+Read `classifier` first, then `batching`, which reads texts of any length; `language` is the language model
+that a classifier may start from. `signatures` makes the functions of a SavedModel, and `exported` runs one
+behind the same calls as the classifier.
 """
 
 from sentiment.model.classifier import SentimentClassifier as SentimentClassifier

@@ -1,8 +1,9 @@
-"""What a model says of texts of any length, read in batches of like lengths, by one graph."""
+"""Reading texts of any length in batches of similar lengths, with one graph."""
 
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
+import scipy.special
 import tensorflow as tf
 
 from shared.text.vocabulary import Vocabulary
@@ -11,35 +12,47 @@ TOKENS_AT_ONCE = 2**14
 MOST_AT_ONCE = 64
 
 
-class Reader:
-    """Reads ids with a function of a model, as the model is at each call: the graph is kept.
+def graph_of_ids(function: Callable[..., tf.Tensor]) -> tf.types.experimental.PolymorphicFunction:
+    """A graph of `function(tokens, mask)` for all shapes `(batch, time)`; it reads the current weights."""
+    shape = (tf.TensorSpec((None, None), tf.int32), tf.TensorSpec((None, None), tf.bool))
+    return tf.function(function, input_signature=shape, autograph=False)
+
+
+def read_in_batches(
+    read: Callable[..., tf.Tensor],
+    sequences: Sequence[np.ndarray],
+    width: int,
+    progress: Callable[[int], object] | None = None,
+) -> np.ndarray:
+    """Calls a function of padded ids on texts of any length.
 
     Args:
-        function: `function(tokens, mask)` gives `(batch, width)` float32.
-        width: of what it gives.
+        read: `read(tokens, mask)` of `(batch, time)` returns `(batch, width)` float32.
+        sequences: ids `(tokens,)` of each text.
+        width: of the rows that `read` returns.
+        progress: called with the number of texts done since the last call.
+
+    Returns:
+        `(texts, width)` float32, in the order of `sequences`.
+
+    Example:
+
+    >>> lengths = lambda tokens, mask: tf.reduce_sum(tf.cast(mask, tf.float32), axis=1, keepdims=True)
+    >>> read_in_batches(lengths, [np.array([4, 5]), np.array([7])], width=1).tolist()
+    [[2.0], [1.0]]
     """
-
-    def __init__(self, function: Callable[..., tf.Tensor], width: int):
-        self._width = width
-        shape = (tf.TensorSpec((None, None), tf.int32), tf.TensorSpec((None, None), tf.bool))
-        self._graph = tf.function(function, input_signature=shape, autograph=False)
-
-    def __call__(
-        self, sequences: Sequence[np.ndarray], progress: Callable[[int], object] | None = None
-    ) -> np.ndarray:
-        """What the function gives, `(texts, width)` float32, of ids `(tokens,)` each."""
-        found = np.zeros((len(sequences), self._width), np.float32)
-        for places in batches_of_like_length([len(ids) for ids in sequences]):
-            tokens, mask = pad([sequences[place] for place in places])
-            found[places] = self._graph(tf.constant(tokens), tf.constant(mask)).numpy()
-            if progress:
-                progress(len(places))
-        return found
+    rows = np.zeros((len(sequences), width), np.float32)
+    for indices in batches_of_like_length([len(ids) for ids in sequences]):
+        tokens, mask = pad([sequences[index] for index in indices])
+        rows[indices] = read(tf.constant(tokens), tf.constant(mask)).numpy()
+        if progress:
+            progress(len(indices))
+    return rows
 
 
 def batches_of_like_length(lengths: Sequence[int]) -> Iterator[list[int]]:
-    """Places of texts, the longest first, together at most so many tokens and so many texts."""
-    order = sorted(range(len(lengths)), key=lambda place: -lengths[place])
+    """Indices of texts, the longest first, in batches of limited tokens and texts."""
+    order = sorted(range(len(lengths)), key=lambda index: -lengths[index])
     while order:
         count = max(1, min(MOST_AT_ONCE, TOKENS_AT_ONCE // max(lengths[order[0]], 1)))
         yield order[:count]
@@ -47,7 +60,7 @@ def batches_of_like_length(lengths: Sequence[int]) -> Iterator[list[int]]:
 
 
 def pad(sequences: Sequence[np.ndarray], length: int | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """Ids `(texts, time)` int32 padded on the right, and the mask `(texts, time)` of what is no padding."""
+    """Ids `(texts, time)` int32 padded on the right, and the mask `(texts, time)`, False at padding."""
     lengths = np.array([len(ids) for ids in sequences])
     mask = np.arange(length or lengths.max()) < lengths[:, None]
     tokens = np.full(mask.shape, Vocabulary.PAD, np.int32)
@@ -56,6 +69,5 @@ def pad(sequences: Sequence[np.ndarray], length: int | None = None) -> tuple[np.
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
-    """Probabilities over the last axis."""
-    powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    return powers / powers.sum(axis=-1, keepdims=True)
+    """Probabilities over the last axis, which is not SciPy's default."""
+    return scipy.special.softmax(logits, axis=-1)

@@ -1,26 +1,23 @@
-"""The reader of reviews: an embedding, a recurrent stack, pooling and an output layer in one Keras model."""
+"""The classifier: an embedding, a recurrent stack, pooling and an output layer in one Keras model."""
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import keras
 import numpy as np
 from keras import ops
 
-from sentiment.config import POOLINGS, SentimentConfig
+from sentiment.config import NETWORK, POOLINGS, STACK, SentimentConfig
 from sentiment.data.labels import load_labels
-from sentiment.text.words import split_words
+from sentiment.model.batching import graph_of_ids, read_in_batches, softmax
+from sentiment.text.words import encode_words, split_words
 from shared.layers import AttentionPooling, RecurrentStack, masked_max, masked_mean
 from shared.runs.folder import RunFolder
-from shared.runs.presets import find_model
 from shared.text.vocabulary import Vocabulary
-
-PRESETS = Path(__file__).parents[1] / "presets"
 
 
 @keras.saving.register_keras_serializable("unrolled")
 class SentimentClassifier(keras.Model):
-    """Reads a text word by word, in one or both directions, and says which label it has.
+    """Reads a text word by word, in one or both directions, and predicts its label.
 
         e_t = E[x_t],  h = stack(e),  y = W norm(pool(h)) + b,  p = softmax(y / temperature)
 
@@ -42,16 +39,16 @@ class SentimentClassifier(keras.Model):
             `"attention"`, or `"concat"`: the first three side by side.
         embedding_size: width of an embedded word.
         dropout: rate between recurrent layers, one mask for all steps.
-        word_dropout: rate at which whole words are left blank.
+        word_dropout: rate at which whole embedded words are zeroed.
         input_dropout: rate on embedded words, one mask for all steps.
         output_dropout: rate on the pooled vector.
         recurrent_weight_dropout: rate on the weights of the recurrent kernels.
-        window: steps in which the stack reads, with its state carried on; the gradient ends at its borders.
-        seed: seed of all dropout; None draws one.
+        window: steps of truncated backpropagation; longer texts carry their state on.
+        seed: of all dropout; None: a random one.
 
     Call arguments:
         tokens: `(batch, time)` int, ids of the vocabulary.
-        mask: `(batch, time)` bool, False at padding; None: all tokens count.
+        mask: `(batch, time)` bool, False at padding; None: there is no padding.
         training: whether dropout is active.
 
     Returns:
@@ -66,8 +63,8 @@ class SentimentClassifier(keras.Model):
     >>> model = SentimentClassifier(words, ["negative", "positive"], units=3, embedding_size=5)
     >>> tuple(model(model.encode("A good film")[None]).shape)
     (1, 2)
-    >>> model.probabilities(["A good film", ""]).shape
-    (2, 2)
+    >>> model.probabilities(["A good film", ""]).shape, model.probabilities("A good film").shape
+    ((2, 2), (2,))
     """
 
     def __init__(
@@ -90,41 +87,17 @@ class SentimentClassifier(keras.Model):
         name: str = "sentiment",
         **kwargs,
     ):
+        given = locals()
         super().__init__(name=name, **kwargs)
         self.supports_masking = True
         self.vocabulary = vocabulary if isinstance(vocabulary, Vocabulary) else Vocabulary(vocabulary)
         self.labels = tuple(labels)
-        self.settings = {
-            "cell": cell,
-            "units": units,
-            "depth": depth,
-            "bidirectional": bidirectional,
-            "pooling": pooling,
-            "embedding_size": embedding_size,
-            "dropout": dropout,
-            "word_dropout": word_dropout,
-            "input_dropout": input_dropout,
-            "output_dropout": output_dropout,
-            "recurrent_weight_dropout": recurrent_weight_dropout,
-            "window": window,
-            "seed": seed,
-        }
+        self.settings = {key: given[key] for key in NETWORK}
         _check(self.labels, pooling, window)
         self.window, self.pooling = window, pooling
         policy = self.dtype_policy
         self.embedding = make_embedding(len(self.vocabulary), embedding_size, policy)
-        self.stack = RecurrentStack(
-            units,
-            cell=cell,
-            depth=depth,
-            bidirectional=bidirectional,
-            dropout=dropout,
-            recurrent_weight_dropout=recurrent_weight_dropout,
-            seed=seed,
-            dtype=policy,
-            name="stack",
-        )
-        # Seeds of the stack are those from `seed` up.
+        self.stack = RecurrentStack(**{key: given[key] for key in STACK}, dtype=policy, name="stack")
         self.drop_words = self._dropout(word_dropout, (None, None, 1), 1)
         self.drop_input = self._dropout(input_dropout, (None, 1, None), 2)
         self.drop_output = self._dropout(output_dropout, None, 3)
@@ -133,19 +106,20 @@ class SentimentClassifier(keras.Model):
         self.normalization = keras.layers.BatchNormalization(
             momentum=0.9, dtype="float32", name="normalization"
         )
-        # From zeros: a random layer would first teach the recurrence, which may know much, random things.
+        # From zeros: a random layer would send random gradients into a recurrence that may be pretrained.
         self.output_layer = keras.layers.Dense(
             len(self.labels), kernel_initializer="zeros", dtype="float32", name="output"
         )
         self._temperature = self.add_weight(
             shape=(), initializer="ones", dtype="float32", trainable=False, name="temperature"
         )
-        self._readers = {}
-        self(keras.KerasTensor((None, None), dtype="int32"))  # all shapes are known: whole from the start
+        self._logits_graph = graph_of_ids(lambda tokens, mask: self(tokens, mask=mask))
+        self._pooled_graph = graph_of_ids(lambda tokens, mask: self.pool(self.embed(tokens), mask))
+        self(keras.KerasTensor((None, None), dtype="int32"))  # builds all weights
 
-    def _dropout(self, rate, noise_shape, place):
+    def _dropout(self, rate, noise_shape, number):
         seed = self.settings["seed"]
-        seed = seed if seed is None else (seed - place) % 2**31
+        seed = seed if seed is None else (seed - number) % 2**31  # the stack has those from `seed` up
         return keras.layers.Dropout(rate, noise_shape=noise_shape, seed=seed, dtype=self.dtype_policy)
 
     def get_config(self):
@@ -157,10 +131,7 @@ class SentimentClassifier(keras.Model):
         cls, config: SentimentConfig, vocabulary: Vocabulary, labels: Sequence[str], dtype="float32"
     ) -> "SentimentClassifier":
         """A new model with the settings of a run, under a dtype policy."""
-        names = ("cell", "units", "depth", "bidirectional", "pooling", "embedding_size", "dropout")
-        rates = ("word_dropout", "input_dropout", "output_dropout", "recurrent_weight_dropout")
-        settings = {name: getattr(config, name) for name in (*names, *rates, "window", "seed")}
-        return cls(vocabulary, labels, **settings, dtype=dtype)
+        return cls(vocabulary, labels, **config.pick(NETWORK), dtype=dtype)
 
     @classmethod
     def from_run(cls, run: RunFolder) -> "SentimentClassifier":
@@ -169,29 +140,15 @@ class SentimentClassifier(keras.Model):
         Raises:
             UserError: the run has no checkpoint yet, or its files do not fit each other.
         """
-        run.require_best_weights()  # a run without has nothing else worth an error
+        run.require_best_weights()  # if there are none, nothing else is worth an error
         vocabulary = Vocabulary.load(run.vocabulary_file)
         model = cls.from_settings(SentimentConfig.from_run(run), vocabulary, load_labels(run))
         run.load_best_weights(model, len(vocabulary))
         return model
 
-    @classmethod
-    def from_any(cls, name: str | Path):
-        """The model that `name` says: a preset, a run folder or an exported SavedModel folder.
-
-        Raises:
-            UserError: there is nothing of that name, or it holds no sentiment model.
-        """
-        path = find_model(name, PRESETS, app="sentiment")
-        if (path / "saved_model.pb").exists():
-            from sentiment.model.exported import ExportedSentiment
-
-            return ExportedSentiment(path)
-        return cls.from_run(RunFolder.open(path, "sentiment"))
-
     @property
     def temperature(self) -> float:
-        """By what logits are divided before they become probabilities; fitted in training."""
+        """The number by which logits are divided before the softmax; fitted in training."""
         return float(self._temperature)
 
     @temperature.setter
@@ -254,55 +211,49 @@ class SentimentClassifier(keras.Model):
         return ops.concatenate([last, masked_mean(outputs, mask), masked_max(outputs, mask)], axis=-1)
 
     def probabilities(
-        self, texts: Sequence[str], progress: Callable[[int], object] | None = None
+        self, texts: str | Sequence[str], progress: Callable[[int], object] | None = None
     ) -> np.ndarray:
-        """What the model thinks of texts of any length.
+        """The probabilities of the labels, calibrated by the temperature, for texts of any length.
 
         Args:
-            texts: any number of them.
-            progress: called with the number of texts done since it was last called.
+            texts: any number of texts, or a single one.
+            progress: called with the number of texts done since the last call.
 
         Returns:
-            Probabilities `(texts, labels)` float32, calibrated by the temperature.
+            `(texts, labels)` float32; `(labels,)` for a single text that is not in a list.
         """
-        from sentiment.model.batching import softmax
+        if isinstance(texts, str):
+            return self.probabilities([texts], progress)[0]
+        return self.probabilities_of_ids([self.encode(text) for text in texts], progress)
 
-        return softmax(self.logits([self.encode(text) for text in texts], progress) / self.temperature)
+    def probabilities_of_ids(
+        self, sequences: Sequence[np.ndarray], progress: Callable[[int], object] | None = None
+    ) -> np.ndarray:
+        """Calibrated probabilities `(texts, labels)` float32 of ids `(tokens,)` from `encode`."""
+        return softmax(self.logits(sequences, progress) / self.temperature)
 
     def logits(
         self, sequences: Sequence[np.ndarray], progress: Callable[[int], object] | None = None
     ) -> np.ndarray:
-        """Logits `(texts, labels)` float32 of ids that `encode` gave, each `(tokens,)`."""
-        return self._reader("logits", lambda tokens, mask: self(tokens, mask=mask))(sequences, progress)
+        """Logits `(texts, labels)` float32 of ids `(tokens,)` from `encode`."""
+        return read_in_batches(self._logits_graph, sequences, len(self.labels), progress)
 
     def normalize_by(self, sequences: Sequence[np.ndarray]) -> None:
-        """Takes mean and variance of the pooled vectors of these texts for those of the normalization.
+        """Sets the moments of the normalization to those of the pooled vectors of these texts.
 
-        What training leaves there belongs to weights that have changed since, or to those of which averages
-        were taken (Izmailov et al. 2018, "Averaging Weights Leads to Wider Optima", section 3.2).
+        Those from training belong to earlier weights, or to the weights before averaging (Izmailov et al.
+        2018, "Averaging Weights Leads to Wider Optima", section 3.2).
         """
-        pooled = self._reader("pooled", lambda tokens, mask: self.pool(self.embed(tokens), mask))(sequences)
+        width = self.normalization.moving_mean.shape[0]
+        pooled = read_in_batches(self._pooled_graph, sequences, width)
         self.normalization.moving_mean.assign(pooled.mean(axis=0))
         self.normalization.moving_variance.assign(pooled.var(axis=0))
 
-    def _reader(self, name, function):
-        from sentiment.model.batching import Reader
-
-        if name not in self._readers:
-            width = len(self.labels) if name == "logits" else self.normalization.moving_mean.shape[0]
-            self._readers[name] = Reader(function, width)
-        return self._readers[name]
-
 
 def make_embedding(size: int, width: int, policy) -> keras.layers.Embedding:
-    """Embedded words, small enough at first that a word need not be seen often to find its place."""
+    """An embedding that starts with small vectors, so that rare words move soon, too."""
     normal = keras.initializers.RandomNormal(stddev=0.1)
     return keras.layers.Embedding(size, width, embeddings_initializer=normal, dtype=policy, name="embedding")
-
-
-def encode_words(vocabulary: Vocabulary, words: Sequence[str]) -> np.ndarray:
-    """The ids `(tokens,)` int32 of words, between start and end."""
-    return np.array([Vocabulary.START, *vocabulary.encode(words), Vocabulary.END], np.int32)
 
 
 def _check(labels, pooling, window):

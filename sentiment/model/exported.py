@@ -1,14 +1,14 @@
-"""A sentiment model that runs an exported SavedModel: what `SentimentClassifier` does without its weights."""
+"""A sentiment model that runs an exported SavedModel, behind the same calls as `SentimentClassifier`."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
-import tensorflow as tf
 
-from sentiment.model.batching import batches_of_like_length
+from sentiment.model.batching import batches_of_like_length, read_in_batches, softmax
 from sentiment.text.graph import encode_texts
-from shared.export import ExportError, read_settings
+from sentiment.text.words import encode_words, split_words
+from shared.export import ExportError, open_export
 from shared.text.vocabulary import Vocabulary, checksum
 
 SETTINGS_FILE = "sentiment.json"
@@ -24,30 +24,29 @@ class ExportedSentiment:
 
     Attributes:
         labels: names of the labels, in the order of the probabilities.
-        vocabulary: the `shared.text.vocabulary.Vocabulary` that the SavedModel has inside.
+        vocabulary: the `shared.text.vocabulary.Vocabulary` that the SavedModel contains.
         settings: those of the exported model.
-        temperature: by what logits are divided before they become probabilities.
+        temperature: the number by which logits are divided before the softmax.
 
     Raises:
-        UserError: the folder was not written by `sentiment.export`, does not load, or its vocabulary was
-            changed.
+        UserError: the folder was not written by `sentiment.export`, does not load, or its files were not
+            written together.
     """
 
     def __init__(self, path: Path):
         self.path = Path(path)
-        about = read_settings(self.path, SETTINGS_FILE)
+        self._export = open_export(self.path, SETTINGS_FILE, ("serving_default", "read"))
         self.vocabulary = Vocabulary.load(self.path / VOCABULARY_FILE)
         try:
-            self.labels = tuple(about["labels"])
+            about = self._export.settings
+            self.labels, expected = tuple(about["labels"]), about["vocabulary"]
             self.settings, self.temperature = dict(about["settings"]), float(about["temperature"])
-            expected = about["vocabulary"]
-            self._loaded = tf.saved_model.load(str(self.path))  # the functions live as long as it does
-            self._read = self._loaded.signatures["serving_default"]
-            size = self._read.structured_outputs["probabilities"].shape[-1]
-        except (OSError, ValueError, KeyError, TypeError, tf.errors.OpError) as error:
+        except (KeyError, TypeError, ValueError) as error:
             raise ExportError(
-                f"{path} does not load as an exported sentiment model ({error}). Export the model again."
+                f"{path}/{SETTINGS_FILE} is damaged ({error!r}). Export the model again."
             ) from error
+        outputs = self._export.signatures["serving_default"].structured_outputs
+        size = outputs["probabilities"].shape[-1]
         if checksum(self.vocabulary.tokens) != expected or len(self.labels) != size:
             raise ExportError(
                 f"{path} has a model of {size} labels, the names of {len(self.labels)}, and a vocabulary of "
@@ -55,22 +54,37 @@ class ExportedSentiment:
                 "export; export the model again."
             )
 
+    def encode(self, text: str) -> np.ndarray:
+        """The ids `(tokens,)` int32 of a text: its start, its words and its end."""
+        return encode_words(self.vocabulary, split_words(text))
+
     def probabilities(
-        self, texts: Sequence[str], progress: Callable[[int], object] | None = None
+        self, texts: str | Sequence[str], progress: Callable[[int], object] | None = None
     ) -> np.ndarray:
-        """What the model thinks of texts of any length.
-
-        Args:
-            texts: any number of them.
-            progress: called with the number of texts done since it was last called.
-
-        Returns:
-            Probabilities `(texts, labels)` float32, calibrated by the temperature.
-        """
+        """The probabilities of the labels, as from `SentimentClassifier`; the graph splits the texts."""
+        if isinstance(texts, str):
+            return self.probabilities([texts], progress)[0]
         probabilities = np.zeros((len(texts), len(self.labels)), np.float32)
-        for places in batches_of_like_length([len(text) // CHARACTERS_A_WORD + 1 for text in texts]):
-            outputs = self._read(texts=encode_texts([texts[place] for place in places]))
-            probabilities[places] = outputs["probabilities"].numpy()
+        for indices in batches_of_like_length([len(text) // CHARACTERS_A_WORD + 1 for text in texts]):
+            batch = encode_texts([texts[index] for index in indices])
+            outputs = self._export.signatures["serving_default"](texts=batch)
+            probabilities[indices] = outputs["probabilities"].numpy()
             if progress:
-                progress(len(places))
+                progress(len(indices))
         return probabilities
+
+    def probabilities_of_ids(
+        self, sequences: Sequence[np.ndarray], progress: Callable[[int], object] | None = None
+    ) -> np.ndarray:
+        """Calibrated probabilities `(texts, labels)` float32 of ids `(tokens,)` from `encode`."""
+        return softmax(self.logits(sequences, progress) / self.temperature)
+
+    def logits(
+        self, sequences: Sequence[np.ndarray], progress: Callable[[int], object] | None = None
+    ) -> np.ndarray:
+        """Logits `(texts, labels)` float32 of ids `(tokens,)` from `encode`."""
+
+        def read(tokens, mask):
+            return self._export.signatures["read"](tokens=tokens, mask=mask)["logits"]
+
+        return read_in_batches(read, sequences, len(self.labels), progress)

@@ -18,8 +18,7 @@ import numpy as np
 import tensorflow as tf
 
 from sentiment.model.batching import TOKENS_AT_ONCE, softmax
-from sentiment.model.classifier import encode_words
-from sentiment.text.words import split_words
+from sentiment.text.words import encode_words, split_words
 from shared.system.cli import UserError
 
 LONGEST = 5_000  # words
@@ -111,7 +110,13 @@ class Explainer:
         signature = (rows, rows, *numbers, points, points)
         self._path = tf.function(self._path_gradient, input_signature=signature, autograph=False)
 
-    def explain(self, text: str, label: str | None = None, steps: int | None = None) -> Explanation:
+    def explain(
+        self,
+        text: str,
+        label: str | None = None,
+        steps: int | None = None,
+        words: Sequence[str] | None = None,
+    ) -> Explanation:
         """Weighs the words of a text.
 
         Args:
@@ -119,6 +124,7 @@ class Explainer:
             label: the label to explain; by default the most probable one.
             steps: number of points at which the gradient is taken; by default 14, 30 and so on up to 254,
                 until the sum of the weights is within 1 % and no more than 5 % of them changes.
+            words: what `split_words` gives of the text, where that is known already.
 
         Returns:
             The weights and what they explain.
@@ -127,7 +133,8 @@ class Explainer:
             UserError: the text is too long.
             ValueError: the model has no such label.
         """
-        words, tokens = split_words(text), self.model.encode(text)
+        words = split_words(text) if words is None else words
+        tokens = encode_words(self.model.vocabulary, words)
         if len(words) > LONGEST:
             raise UserError(
                 f"The text has {len(words):,} words, too many to explain. Expected at most {LONGEST:,}: "

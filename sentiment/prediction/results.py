@@ -1,4 +1,4 @@
-"""What a model says of each text, written line by line as text, JSON Lines or CSV."""
+"""The results of a model, written one by one as text, JSON Lines or CSV."""
 
 import csv
 import io
@@ -28,22 +28,22 @@ if TYPE_CHECKING:
 ABSTAINED = "abstained"
 SHOWN = 100  # characters of a text in its line
 
-# What a line of JSON says; a field of the input that has one of these names is kept as input_NAME.
+# Keys of a JSON result; a field of the input with one of these names is written as input_NAME.
 OWN_FIELDS = ("line", "text", "label", "probability", "probabilities", "reason", "note", "error")
 OWN_FIELDS += ("explanation", "deletion")
 
 
 class Result(NamedTuple):
-    """What became of one text.
+    """The result for one text.
 
     Attributes:
-        item: the text and where it stands, or why there is none.
+        item: the text and its location, or why there is none.
         probabilities: of each label of the model, by name; empty for an error.
         likeliest: the label of the highest probability, or None for an error.
-        reason: why that label is not given all the same, or None.
-        note: what one should know of the text, or None.
+        reason: why the model abstains from that label, or None.
+        note: what to know about the text, or None.
         explanation: which words decided, or None.
-        deletion: how the probability falls without the weightiest words, or None.
+        deletion: how the probability falls without the words of the largest weights, or None.
     """
 
     item: Item
@@ -71,12 +71,12 @@ class Result(NamedTuple):
 
     @property
     def remarks(self) -> list[str]:
-        """Reason and note, as far as there are any."""
+        """Reason and note, without those that are None."""
         return [remark for remark in (self.reason, self.note) if remark]
 
 
 class Counts(NamedTuple):
-    """How many results were written, how many of them are errors, and how often the model abstained."""
+    """Numbers of results, of errors among them, and of texts for which the model abstained."""
 
     results: int
     errors: int
@@ -90,16 +90,16 @@ def write_results(
     path: Path | None = None,
     color: bool = False,
 ) -> Counts:
-    """Writes each result as soon as it is there, so that nothing is lost if the run is stopped.
+    """Writes each result as soon as it is known, so that nothing is lost if the run is stopped.
 
-    Errors are told on standard error, too.
+    Errors are printed on standard error, too, wherever the results go.
 
     Args:
         results: what to write.
         form: `"text"`, `"jsonl"` or `"csv"`.
         labels: names of the model's labels.
         path: file to write, or None for standard output.
-        color: whether explained texts are coloured, with the codes of a terminal.
+        color: whether explained texts are coloured.
 
     Raises:
         UserError: the file cannot be written.
@@ -192,7 +192,7 @@ class CsvWriter:
         return text.getvalue().removesuffix("\n")
 
 
-# For each format, what makes lines of results.
+# The writer of each format.
 FORMATS: dict[str, Callable[[Sequence[str], bool], Any]] = {
     "text": TextWriter,
     "jsonl": JsonWriter,

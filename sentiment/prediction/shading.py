@@ -1,9 +1,14 @@
-"""Texts and explanations made fit to be read: coloured or listed words for a terminal, records for JSON."""
+"""Explanations to read: coloured or listed words in a terminal, records for JSON."""
 
+import io
 import textwrap
 import unicodedata
 from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.text import Text
 
 from sentiment.text.spans import pieces, word_spans
 
@@ -13,15 +18,15 @@ if TYPE_CHECKING:
 WIDTH = 96  # columns of a line of words
 WORDS_SHOWN = 20
 DIGITS = 4  # of a number in JSON and CSV
-ROUGH = 0.05  # weights that miss more of what they should add up to come with a warning
+ROUGH = 0.05  # explanations with a larger error come with a warning
 
-# Backgrounds of 256 colours, with black on them: blue for a label, orange and underlined against it.
-_FOR, _AGAINST = ("153", "111", "75"), ("223", "215", "208")
-_PLAIN = "\033[0m"
+# Black on blue for a label, black on orange and underlined against it; the stronger, the darker.
+_FOR = tuple(f"color(16) on color({background})" for background in (153, 111, 75))
+_AGAINST = tuple(f"underline color(16) on color({background})" for background in (223, 215, 208))
 
 
 def one_line(text: str, width: int) -> str:
-    """The beginning of a text in one line that no terminal takes for commands.
+    """The beginning of a text in one line, without control characters.
 
     Example:
 
@@ -34,8 +39,10 @@ def one_line(text: str, width: int) -> str:
 
 
 def _harmless(text: str) -> str:
-    """Without what a terminal takes for commands: blanks for control characters, nothing for the marks that
-    turn the direction of all that follows."""
+    """The text with spaces for control characters, and without marks that change the direction of writing.
+
+    Rich removes only some control characters, and leaves these marks.
+    """
     return "".join(
         " " if unicodedata.category(character) in ("Cc", "Zl", "Zp") else character
         for character in text
@@ -43,34 +50,54 @@ def _harmless(text: str) -> str:
     )
 
 
+def wants_color(choice: str, output: Path | None) -> bool:
+    """Whether to write colours: as `choice` says; `"auto"`: on a terminal that shows them.
+
+    Source: https://no-color.org for the environment variable NO_COLOR.
+    """
+    if choice != "auto":
+        return choice == "always"
+    console = Console()
+    shows = console.is_terminal and not console.is_dumb_terminal and not console.no_color
+    return output is None and shows
+
+
 def colored_lines(explanation: "Explanation") -> list[str]:
-    """What the colours mean, and the text with its words on them."""
-    largest = max(map(abs, explanation.weights), default=0.0)
-    shown = "".join(
-        _colored(_harmless(piece), weight, largest)
-        for piece, weight in pieces(explanation.text, explanation.weights)
-    ).strip()
-    legend = f"{_on(_FOR[1], 'for')} and {_on(_AGAINST[1], 'against', ';4')} {explanation.label}"
-    return [*_legend_lines(legend, explanation), shown] if explanation.words else []
+    """A legend, and the text with coloured words; nothing for a text without words."""
+    if not explanation.words:
+        return []
+    largest = max(map(abs, explanation.weights))
+    legend = Text.assemble("words ", ("for", _FOR[1]), " and ", ("against", _AGAINST[1]))
+    legend.append(f" {one_line(explanation.label, WIDTH)}{_rough(explanation)}:")
+    text = Text()
+    for piece, weight in pieces(explanation.text, explanation.weights):
+        text.append(_harmless(piece), _style(weight or 0.0, largest))
+    return [_codes(legend), _codes(text).strip()]
 
 
-def _colored(piece: str, weight: float | None, largest: float) -> str:
-    level = strength(weight or 0.0, largest)
+def _style(weight: float, largest: float) -> str:
+    level = strength(weight, largest)
     if not level:
-        return piece
-    return _on(_FOR[level - 1], piece) if weight > 0 else _on(_AGAINST[level - 1], piece, ";4")
+        return ""
+    return (_FOR if weight > 0 else _AGAINST)[level - 1]
 
 
-def _on(background: str, text: str, more: str = "") -> str:
-    return f"\033[38;5;16;48;5;{background}{more}m{text}{_PLAIN}"
+def _codes(text: Text) -> str:
+    """A text with the codes by which terminals show its styles."""
+    file = io.StringIO()
+    console = Console(
+        file=file, force_terminal=True, color_system="256", no_color=False, legacy_windows=False
+    )
+    console.print(text, end="", soft_wrap=True)
+    return file.getvalue()
 
 
 def strength(weight: float, largest: float) -> int:
     """How strongly a word is coloured, from 0 (not at all) to 3.
 
     Args:
-        weight: that of the word.
-        largest: the largest size of all weights of the text.
+        weight: of the word.
+        largest: the largest absolute weight in the text.
 
     Example:
 
@@ -82,27 +109,30 @@ def strength(weight: float, largest: float) -> int:
 
 
 def listed_lines(explanation: "Explanation") -> list[str]:
-    """Signed weights of the words, the strongest first."""
+    """A legend, and the words with signed weights, the strongest first; nothing for a text without words."""
+    if not explanation.words:
+        return []
     spans = word_spans(explanation.text)
     words = [
-        # A line does not break between them.
-        f"{explanation.weights[place]:+.2f}\u00a0{one_line(explanation.text[slice(*spans[place])], 30)}"
-        for place in islice(explanation.strongest, WORDS_SHOWN)
+        # A line does not break at this space.
+        f"{explanation.weights[index]:+.2f}\u00a0{one_line(explanation.text[slice(*spans[index])], 30)}"
+        for index in islice(explanation.strongest, WORDS_SHOWN)
     ]
     more = len(spans) - len(words)
-    words += [f"and\u00a0{more}\u00a0weaker"] if more > 0 else []
+    if more > 0:
+        words.append(f"and\u00a0{more}\u00a0weaker")
     lines = textwrap.wrap("   ".join(words), WIDTH, break_long_words=False, break_on_hyphens=False)
-    legend = f"for (+) and against (-) {explanation.label}, in log-odds"
-    return [*_legend_lines(legend, explanation), *(line.replace("\u00a0", " ") for line in lines)]
+    legend = f"words for (+) and against (-) {explanation.label}, in log-odds{_rough(explanation)}:"
+    return [legend, *(line.replace("\u00a0", " ") for line in lines)]
 
 
-def _legend_lines(legend: str, explanation: "Explanation") -> list[str]:
-    rough = f" (rough: {explanation.error:.0%} is missing)" if explanation.error > ROUGH else ""
-    return [f"words {legend}{rough}:"] if explanation.words else []
+def _rough(explanation: "Explanation") -> str:
+    """A warning about a large error."""
+    return f" (rough: {explanation.error:.0%} is missing)" if explanation.error > ROUGH else ""
 
 
 def deletion_lines(deletion: "DeletionCurve") -> list[str]:
-    """How the probability falls without the weightiest words, and without as many others."""
+    """How the probability falls without the words of the largest weights, and without as many random ones."""
     if len(deletion.counts) < 2:
         return []
 
@@ -110,14 +140,14 @@ def deletion_lines(deletion: "DeletionCurve") -> list[str]:
         return f"{title:<22}" + "".join(f"{format(value, form):>7}" for value in values)
 
     return [
-        row("without so many words", deletion.counts, "d"),
-        row("the weightiest", deletion.probabilities, ".3f"),
-        row("drawn at random", deletion.at_random, ".3f"),
+        row("words removed", deletion.counts, "d"),
+        row("largest weights", deletion.probabilities, ".3f"),
+        row("random words", deletion.at_random, ".3f"),
     ]
 
 
 def explained_record(explanation: "Explanation") -> dict[str, Any]:
-    """An explanation as it is written to JSON."""
+    """An explanation for JSON."""
     spans = word_spans(explanation.text)
     words = zip(explanation.words, explanation.weights, spans, strict=True)
     return {
@@ -133,9 +163,9 @@ def explained_record(explanation: "Explanation") -> dict[str, Any]:
 
 
 def deletion_record(deletion: "DeletionCurve") -> list[dict[str, float]]:
-    """The check of an explanation as it is written to JSON."""
+    """A deletion curve for JSON."""
     rows = zip(deletion.counts, deletion.probabilities, deletion.at_random, strict=True)
     return [
-        {"words": count, "probability": round(found, DIGITS), "at_random": round(random, DIGITS)}
-        for count, found, random in rows
+        {"words": count, "probability": round(probability, DIGITS), "at_random": round(random, DIGITS)}
+        for count, probability, random in rows
     ]

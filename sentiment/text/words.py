@@ -9,7 +9,11 @@ understand alike. This module imports neither Keras nor TensorFlow.
 import functools
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+
+from shared.text.vocabulary import Vocabulary
 
 # Signs that stand inside a word once the rules are through; in the text they are something else before.
 APOSTROPHE, POINT, SLASH = "\u2019", "\u2024", "\u2044"
@@ -78,6 +82,18 @@ def split_words(text: str) -> list[str]:
     for pattern, replacement in _compiled():
         text = pattern.sub(replacement, text)
     return text.split()
+
+
+def encode_words(vocabulary: Vocabulary, words: Sequence[str]) -> np.ndarray:
+    """The ids `(tokens,)` int32 of words, between start and end.
+
+    Example:
+
+    >>> vocabulary = Vocabulary((*Vocabulary.SPECIALS, "a", "good", "film"))
+    >>> encode_words(vocabulary, split_words("A good movie")).tolist()
+    [1, 4, 5, 3, 2]
+    """
+    return np.array([Vocabulary.START, *vocabulary.encode(words), Vocabulary.END], np.int32)
 
 
 @functools.cache

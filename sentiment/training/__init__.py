@@ -1,5 +1,6 @@
 """What `python -m sentiment.train` puts together.
 
-Read `run` first; then `batches`, `optimizer`, `calibration`, and the two ways to learn from unlabelled texts,
-`pretraining` and `teaching`.
+Read `run` first. `preparation` makes words, labels and vocabulary; `batches`, `loss`, `optimizer` and
+`validation`, with `calibration` for the temperature, go into the training loop. Two ways to learn from
+unlabelled texts are in `pretraining` and `teaching`.
 """

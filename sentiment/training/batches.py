@@ -6,22 +6,22 @@ import numpy as np
 
 from sentiment.model.batching import pad
 
-# Reviews that are sorted by length together, in batches: more save padding, fewer mix lengths better.
+# Batches whose reviews are sorted by length together: more save padding, fewer mix lengths better.
 SORTED_BATCHES = 32
 
 
 class ReviewBatches:
-    """Batches of an epoch: the reviews in a new order, sorted by length within stretches of it.
+    """Batches of an epoch: the reviews in a new order, sorted by length within stretches of that order.
 
-    Each batch is padded on the right to one of few lengths, so that few graphs are traced. Its last reviews,
-    fewer than a batch, an epoch leaves out; they are others each time.
+    Each batch is padded on the right to one of a few lengths, so that few graphs are traced. An epoch omits
+    its last reviews if they do not fill a batch; they are different ones in each epoch.
 
     Args:
         sequences: the ids of each review, `(tokens,)` int32.
         targets: `(reviews, labels)` the probability of each label.
         batch_size: reviews in a batch; all of them where there are fewer.
-        window: steps in which the model reads: past it, batches are padded to a multiple of it.
-        seed: decides the order.
+        window: of the model: longer batches are padded to a multiple of it.
+        seed: of the order.
 
     Example:
 
@@ -48,21 +48,21 @@ class ReviewBatches:
         """
         rng = np.random.default_rng((self._seed, epoch))
         order = rng.permutation(len(self._sequences))[: self.steps_per_epoch * self.batch_size]
-        lengths = np.array([len(self._sequences[place]) for place in order])
+        lengths = np.array([len(self._sequences[index]) for index in order])
         stretch = SORTED_BATCHES * self.batch_size
         order = order[np.lexsort((lengths, np.arange(len(order)) // stretch))]
         batches = order.reshape(self.steps_per_epoch, self.batch_size)
-        for places in rng.permutation(batches):
-            yield self._batch(places)
+        for indices in rng.permutation(batches):
+            yield self._batch(indices)
 
-    def _batch(self, places):
-        sequences = [self._sequences[place] for place in places]
+    def _batch(self, indices):
+        sequences = [self._sequences[index] for index in indices]
         tokens, mask = pad(sequences, padded_length(max(map(len, sequences)), self._window))
-        return {"tokens": tokens, "mask": mask, "targets": self._targets[places]}
+        return {"tokens": tokens, "mask": mask, "targets": self._targets[indices]}
 
 
 def padded_length(length: int, window: int) -> int:
-    """The next of few lengths: the window or multiples of it, or one of eight steps up to the window.
+    """The next longer of a few lengths: an eighth of the window or a multiple up to it, then multiples of it.
 
     Example:
 

@@ -1,4 +1,4 @@
-"""Temperature scaling: one number that makes a classifier as sure of itself as it is right. NumPy alone.
+"""Temperature scaling: one scalar that matches a classifier's confidence to its accuracy.
 
 Source of the method: Guo, Pleiss, Sun and Weinberger, "On calibration of modern neural networks", ICML 2017,
 section 4.2.
@@ -7,26 +7,25 @@ section 4.2.
 from collections.abc import Sequence
 
 import numpy as np
+from scipy.optimize import brentq
 
 LEAST, MOST = 0.05, 20.0
-# To this share the temperature is found.
-PRECISION = 1e-9
 
 
 def fit_temperature(logits: np.ndarray, labels: Sequence[int]) -> float:
     """The temperature at which `softmax(logits / temperature)` has the smallest log loss.
 
-    The log loss is convex in the inverse temperature, so that its slope changes sign once: there, or at the
-    bound that it falls towards, it is smallest. Logits that are right everywhere, or wrong everywhere, lead
+    The log loss is convex in the inverse temperature, so its slope changes sign at most once: it is smallest
+    there, or at the bound that it falls towards. Logits that are right everywhere, or wrong everywhere, lead
     to a bound.
 
     Args:
         logits: `(examples, labels)`.
-        labels: `(examples,)` the place of each right label in a row.
+        labels: `(examples,)` the index of each right label.
 
     Returns:
-        The temperature, in [0.05, 20]; 1.0 where the logits say nothing of it: there are none, some are no
-        finite numbers, or those of each example are all equal.
+        The temperature, in [0.05, 20]; 1.0 where the logits do not determine it: there are none, some are not
+        finite, or those of each example are all equal.
 
     Raises:
         ValueError: the shapes do not fit, or a label has no column.
@@ -45,13 +44,7 @@ def fit_temperature(logits: np.ndarray, labels: Sequence[int]) -> float:
         return MOST
     if _slope(logits, labels, high) <= 0.0:
         return LEAST
-    while high - low > PRECISION * low:
-        middle = (low + high) / 2.0
-        if _slope(logits, labels, middle) < 0.0:
-            low = middle
-        else:
-            high = middle
-    return float(2.0 / (low + high))
+    return 1.0 / brentq(lambda inverse: _slope(logits, labels, inverse), low, high)
 
 
 def _checked(logits, labels) -> tuple[np.ndarray, np.ndarray]:

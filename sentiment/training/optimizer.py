@@ -5,6 +5,7 @@ from keras import ops
 
 from sentiment.config import SentimentConfig
 from sentiment.model.classifier import SentimentClassifier
+from shared.training.optimizers import decay_matrices_only
 
 
 @keras.saving.register_keras_serializable("unrolled")
@@ -71,8 +72,7 @@ def make_optimizer(
     """
     parts = _parts(config, model, steps) if pretrained else ()
     optimizer = LayerwiseAdamW(config.learning_rate, parts, weight_decay=config.weight_decay)
-    optimizer.exclude_from_weight_decay(var_names=["bias", "embeddings", "gamma", "beta"])
-    return optimizer
+    return decay_matrices_only(optimizer)
 
 
 def _parts(config, model, steps):

@@ -1,15 +1,18 @@
-"""The language model with which a classifier begins: its texts and its training through time."""
+"""The language model that a classifier starts from: its texts, its training and its validation."""
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from sentiment.config import SentimentConfig
-from sentiment.model.classifier import encode_words
+from sentiment.config import LANGUAGE_FOLDER, SentimentConfig
+from sentiment.data.load import load_texts
 from sentiment.model.language import WordLM
+from sentiment.text.words import encode_words
+from sentiment.training.preparation import split_all
 from shared.runs.folder import RunFolder
 from shared.system.cli import UserError
 from shared.text.vocabulary import Vocabulary
@@ -21,12 +24,51 @@ from shared.training.reporting import Size
 from shared.training.windows import TextWindows
 
 APP = "sentiment language model"
-VALIDATED = 2**17  # words of the validation texts that are read after each epoch
+VALIDATED = 2**17  # words of the validation texts read after each epoch
 STEPS_BETWEEN = 400  # steps between two validations
 WORDS = Size("words", lambda batch: batch["forward"]["tokens"][:, 1:].size, "nats/word")
 
-# What a language model and the classifier that it starts must have in common.
+# Settings that a language model and the classifier that starts from it must have in common.
 SHARED_SETTINGS = ("cell", "units", "depth", "bidirectional", "embedding_size")
+
+
+def prepare_language_model(
+    config: SentimentConfig, run: RunFolder, words: Mapping[str, Sequence[Sequence[str]]], resume: bool
+) -> WordLM | None:
+    """The language model that a run starts from, trained now unless that is done; None if it has none.
+
+    Args:
+        config: settings of the run.
+        run: its folder, in which the language model has its own.
+        words: the words of each review, by the names of the splits.
+        resume: whether the run continues.
+
+    Raises:
+        UserError: the named language model cannot be used, or there are no texts to train one on.
+    """
+    if config.language_model:
+        return load_language_model(config.language_model, config)
+    if not config.pretrain:
+        return None
+    path = run.path / LANGUAGE_FOLDER
+    if not run.last_checkpoint.exists():
+        resume = resume and (path / "last.npz").exists()
+        texts = _texts_to_learn_from(config, words)
+        order = np.random.default_rng(config.seed).permutation(len(texts))
+        language = language_run(config, path, resume)
+        vocabulary = Vocabulary.build(texts, config.min_count, config.max_vocabulary)
+        shuffled = [texts[index] for index in order]
+        train_language_model(config, language, shuffled, words["validation"], vocabulary, resume=resume)
+    return load_language_model(path, config)
+
+
+def _texts_to_learn_from(config, words) -> list[tuple[str, ...]]:
+    """The words of each text that the language model is trained on, once; none of validation or test."""
+    unlabelled = split_all(load_texts(config.pretrain, text_column=config.text_column))
+    texts = dict.fromkeys(map(tuple, [*words["train"], *unlabelled]))
+    for words_of_text in [*words["validation"], *words["test"]]:
+        texts.pop(tuple(words_of_text), None)
+    return list(texts)
 
 
 def train_language_model(
@@ -43,10 +85,10 @@ def train_language_model(
     Args:
         config: settings of the classifier's run.
         run: the folder.
-        texts: the words of the texts to learn from.
-        validation: the words of the texts by which the best weights are known.
+        texts: the words of each text to train on.
+        validation: the words of each validation text.
         vocabulary: of the language model and the classifier.
-        resume: go on from the run's last checkpoint.
+        resume: continue from the run's last checkpoint.
 
     Returns:
         History, best epoch and its metrics.
@@ -92,7 +134,7 @@ def joined(vocabulary: Vocabulary, texts: Iterable[Sequence[str]]) -> np.ndarray
 
 
 class _Windows:
-    """The windows of both directions of reading; the second reads the same text from its end."""
+    """The windows of both directions; the second reads the same text backwards."""
 
     def __init__(self, ids: np.ndarray, config: SentimentConfig):
         if len(ids) <= config.pretrain_window:
@@ -111,7 +153,7 @@ class _Windows:
             windows.steps_per_epoch = self.steps_per_epoch
 
     def epochs(self, passes: int) -> int:
-        """Epochs of the training loop that make up so many passes over the text."""
+        """Epochs of the training loop in this many passes over the text."""
         return -(-passes * self.steps_per_pass // self.steps_per_epoch)
 
     def __call__(self, epoch: int) -> Iterator[dict[str, dict[str, np.ndarray]]]:
@@ -121,7 +163,7 @@ class _Windows:
 
 
 def language_loss(model: WordLM, batch, carry):
-    """The mean loss of the directions, and the states to go on with."""
+    """The mean loss of the directions, and their states for the next window."""
     losses, states = [], []
     for direction, way in enumerate(("forward", "backward")[: len(carry)]):
         loss, state = model.sampled_loss(batch[way]["tokens"], direction, carry[direction])
@@ -131,7 +173,7 @@ def language_loss(model: WordLM, batch, carry):
 
 
 class Perplexity:
-    """Nats a word of the validation texts, over the whole vocabulary, the mean of the directions."""
+    """Nats per word of the validation texts, over the whole vocabulary, the mean of the directions."""
 
     def __init__(self, model: WordLM, ids: np.ndarray, window: int = 64, batch_size: int = 32):
         if len(ids) <= window:
@@ -157,31 +199,30 @@ class Perplexity:
         return float(np.mean(losses))
 
 
-def load_language_model(path: str, config: SentimentConfig) -> WordLM:
+def load_language_model(path: str | Path, config: SentimentConfig) -> WordLM:
     """The best language model of a run, in float32, for a classifier with these settings.
 
     Raises:
-        UserError: there is none, or it is of another form.
+        UserError: there is none, or it does not fit these settings.
     """
     run = RunFolder.open(path, APP)
     theirs = SentimentConfig.from_run(run)
+    expected = config.pick(SHARED_SETTINGS)
     differing = [
-        f"{name} {getattr(theirs, name)}"
-        for name in SHARED_SETTINGS
-        if getattr(theirs, name) != getattr(config, name)
+        f"{name} {value}" for name, value in theirs.pick(SHARED_SETTINGS).items() if value != expected[name]
     ]
     if differing:
         raise UserError(
             f"The language model in {path} has {', '.join(differing)}. Give the classifier the same "
             "settings, or train another language model with --pretrain."
         )
-    run.require_best_weights()  # a run without has nothing else worth an error
+    run.require_best_weights()  # if there are none, nothing else is worth an error
     vocabulary = Vocabulary.load(run.vocabulary_file)
     model = WordLM.from_settings(theirs, vocabulary)
     run.load_best_weights(model, len(vocabulary))
     return model
 
 
-def language_run(config: SentimentConfig, path, resume: bool) -> RunFolder:
+def language_run(config: SentimentConfig, path: Path, resume: bool) -> RunFolder:
     """The folder of the language model that a run trains for itself."""
     return RunFolder.create(path, dataclasses.asdict(config), APP, resume=resume)

@@ -1,26 +1,76 @@
-"""Self-training: models label texts that have no labels, and a new model learns from those, too."""
+"""Self-training: models label texts that have no labels, and a new model is trained on those, too."""
 
 import gzip
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from sentiment.data.reviews import Review
+from sentiment.app import APP
+from sentiment.config import SentimentConfig
+from sentiment.data.load import load_texts
+from sentiment.data.reviews import Review, ReviewData
 from sentiment.evaluation.baseline import NBSVM
-from sentiment.evaluation.comparison import progress_bar
+from sentiment.training.preparation import split_all
 from shared.runs.folder import RunError, RunFolder
 from shared.system.cli import UserError
 from shared.system.files import write_atomic
+from shared.system.progress import progress_bar
 
 TAUGHT_FILE = "taught.jsonl.gz"
-BASELINE = "nb-svm"  # the name of the teacher that is fitted on the spot
+BASELINE = "nb-svm"  # the teacher that is fitted to the training reviews
+
+
+def taught_texts(
+    config: SentimentConfig,
+    run: RunFolder,
+    data: ReviewData,
+    words: Mapping[str, Sequence[Sequence[str]]],
+    labels: Sequence[str],
+    resume: bool,
+) -> tuple[list[Sequence[str]], np.ndarray]:
+    """The texts that the teachers label, each once and none that is labelled already.
+
+    Args:
+        config: settings of the run.
+        run: its folder; texts and labels are saved there.
+        data: the labelled reviews.
+        words: the words of each review, by the names of the splits.
+        labels: the names of the labels.
+        resume: whether to read what the folder holds.
+
+    Returns:
+        The words of each text, and their probabilities `(texts, labels)`; nothing without teachers.
+
+    Raises:
+        UserError: there are no such texts, or a teacher cannot be used.
+    """
+    if not config.teachers:
+        return [], np.zeros((0, len(labels)), np.float32)
+    if resume and (run.path / TAUGHT_FILE).exists():
+        texts, probabilities = load_taught(run)
+        return split_all(texts), probabilities
+    texts = load_texts(config.unlabelled, text_column=config.text_column)
+    first: dict[tuple[str, ...], str] = {}  # the first text of these words
+    for words_of_text, text in zip(split_all(texts), texts, strict=True):
+        first.setdefault(tuple(words_of_text), text)
+    for reviews in words.values():
+        for words_of_text in reviews:
+            first.pop(tuple(words_of_text), None)
+    if not first:
+        raise UserError(
+            "--unlabelled contains only texts that are already labelled: name other texts, or omit the option"
+        )
+    texts = list(first.values())
+    probabilities = teach(config.teachers, texts, data.split("train"), labels)
+    save_taught(run, texts, probabilities)
+    return list(first), probabilities
 
 
 def teach(
     teachers: Sequence[str], texts: Sequence[str], reviews: Sequence[Review], labels: Sequence[str]
 ) -> np.ndarray:
-    """What the teachers think of texts: the mean of their probabilities.
+    """The mean of the teachers' probabilities.
 
     Sources: Hinton, Vinyals and Dean 2015, "Distilling the Knowledge in a Neural Network"; Xie et al. 2020,
     "Self-training with Noisy Student improves ImageNet classification".
@@ -28,35 +78,33 @@ def teach(
     Args:
         teachers: presets, run folders or exported models; or `"nb-svm"`, which is fitted to the reviews.
         texts: the texts to label.
-        reviews: the labelled reviews of the training part.
-        labels: the names of the labels, in the wanted order.
+        reviews: the labelled training reviews.
+        labels: the names of the labels, in the order of the result.
 
     Returns:
         Probabilities `(texts, labels)` float32.
 
     Raises:
-        UserError: there is no such teacher, or its labels are others.
+        UserError: there is no such teacher, or it has other labels.
     """
     sums = np.zeros((len(texts), len(labels)))
     for name in teachers:
-        with progress_bar(f"taught by {name}", len(texts)) as advance:
-            sums += _columns(_teacher(name, reviews), name, labels, texts, advance)
+        with progress_bar(title=f"taught by {name}", unit="text", total=len(texts)) as bar:
+            sums += _columns(_teacher(name, reviews), name, labels, texts, bar.update)
     return (sums / len(teachers)).astype(np.float32)
 
 
 def _teacher(name, reviews):
     if name == BASELINE:
         return NBSVM().fit(reviews)
-    from sentiment.model.classifier import SentimentClassifier
-
-    return SentimentClassifier.from_any(name)
+    return APP.load(name)
 
 
 def _columns(teacher, name, labels, texts, advance):
     if sorted(teacher.labels) != sorted(labels):
         raise UserError(
             f"The teacher {name} knows the labels {', '.join(teacher.labels)}; those of the reviews are "
-            f"{', '.join(labels)}. Name a teacher that was trained with the same labels."
+            f"{', '.join(labels)}. Name a teacher with the same labels."
         )
     order = [teacher.labels.index(label) for label in labels]
     return teacher.probabilities(texts, advance)[:, order]
@@ -90,5 +138,5 @@ def load_taught(run: RunFolder) -> tuple[list[str], np.ndarray]:
         return [row["text"] for row in rows], np.array([row["probabilities"] for row in rows], np.float32)
     except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
         raise RunError(
-            f"What the teachers said cannot be read from {path} ({error}). Start a new run in another folder."
+            f"The teachers' labels in {path} cannot be read ({error}). Start a new run in another folder."
         ) from error

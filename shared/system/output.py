@@ -2,7 +2,7 @@
 
 import contextlib
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from tqdm import tqdm
@@ -30,6 +30,26 @@ def check_output(path: Path, inputs: Iterable[Path] = ()) -> None:
         path.open("a").close()
         if not existed:
             path.unlink()
+
+
+def check_outputs(outputs: Mapping[str, Path | None], inputs: Iterable[Path] = ()) -> None:
+    """Checks the files that a script writes, each as `check_output` does, and that no two are the same.
+
+    Args:
+        outputs: the files by the names of their options; those that are None are passed over.
+        inputs: files that are read and may not be lost.
+
+    Raises:
+        UserError: a file cannot be written, is one of the inputs, or is named twice.
+    """
+    inputs, checked = list(inputs), {}
+    for option, path in outputs.items():
+        if path is None:
+            continue
+        check_output(path, inputs)
+        first, name = checked.setdefault(path.resolve(), (option, path))
+        if first != option and not path.is_char_device():
+            raise UserError(f"{first} and {option} both name {name}. Name two files.")
 
 
 def check_free(path: Path) -> None:

@@ -1,10 +1,8 @@
 import csv
+import dataclasses
 import io
 import json
-import os
-import subprocess
 import sys
-from itertools import count, islice
 from pathlib import Path
 
 import keras
@@ -12,41 +10,47 @@ import numpy as np
 import pytest
 
 from sentiment import predict
+from sentiment.app import APP
 from sentiment.model.classifier import SentimentClassifier
-from sentiment.predict import classify_texts, wants_color
 from sentiment.prediction import explain
-from sentiment.prediction.inputs import Item, from_arguments
 from shared.system.cli import UserError, run_script
 from shared.text.vocabulary import Vocabulary
 
 VOCABULARY = Vocabulary((*Vocabulary.SPECIALS, "a", "good", "bad", "film"))
+(GOOD,) = VOCABULARY.encode(["good"])
 
 
 class FakeModel:
-    """Thinks the better of a text the more often it says good; a stand-in for the model."""
+    """Likes a text the more often it says good; a stand-in for the model."""
 
     labels, vocabulary = ("negative", "positive"), VOCABULARY
 
     def __init__(self):
         self.batches = []
 
-    def probabilities(self, texts, progress=None):
-        self.batches.append(len(texts))
-        good = np.array([1 - 0.5 ** (1 + text.count("good")) for text in texts], np.float32)
+    def probabilities_of_ids(self, sequences, progress=None):
+        self.batches.append(len(sequences))
+        counts = np.array([np.count_nonzero(ids == GOOD) for ids in sequences])
+        good = (1 - 0.5 ** (1.0 + counts)).astype(np.float32)
         return np.stack([1 - good, good], axis=1)
+
+
+def application(load_run):
+    """The application with another way to load a run; its presets are found all the same."""
+    return dataclasses.replace(APP, load_run=load_run)
 
 
 @pytest.fixture
 def model(monkeypatch):
     fake = FakeModel()
-    monkeypatch.setattr(predict, "load_model", lambda name: fake)
+    monkeypatch.setattr(predict, "APP", application(lambda run: fake))
     return fake
 
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(predict, "load_model", lambda name: pytest.fail("the model was loaded"))
+    monkeypatch.setattr(predict, "APP", application(lambda run: pytest.fail("the model was loaded")))
     return tmp_path
 
 
@@ -59,88 +63,16 @@ def texts(*lines):
     return "reviews.txt"
 
 
-# -- the stream ------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("batch_size", [1, 3, 4, 7, 50])
-def test_stream_keeps_order_and_batches(batch_size):
-    fake = FakeModel()
-    items = list(from_arguments(["good " * number for number in range(7)]))
-    results = list(classify_texts(fake, iter(items), batch_size=batch_size))
-    assert [result.item for result in results] == items
-    found = [result.probabilities["positive"] for result in results]
-    np.testing.assert_allclose(found, [1 - 0.5 ** (1 + number) for number in range(7)])
-    assert [result.label for result in results[1:]] == ["positive"] * 6
-    assert len(fake.batches) == -(-7 // batch_size)
-
-
-def test_stream_takes_no_more_than_a_batch():
-    taken = []
-
-    def endless():
-        for number in count(1):
-            taken.append(number)
-            yield Item("", number, "good", {}, None)
-
-    stream = classify_texts(FakeModel(), endless(), batch_size=3)
-    assert [result.item.line for result in islice(stream, 4)] == [1, 2, 3, 4]
-    assert len(taken) == 6
-
-
-def test_stream_goes_on_after_errors():
-    bad = Item("x:2", 2, None, {}, "not JSON")
-    items = [*from_arguments(["good"]), bad, bad, *from_arguments([""])]
-    fake = FakeModel()
-    results = list(classify_texts(fake, items, batch_size=2))
-    assert [(result.label, result.item.error) for result in results] == [
-        ("positive", None),
-        (None, "not JSON"),
-        (None, "not JSON"),
-        ("negative", None),
-    ]
-    assert fake.batches == [1, 1]
-    list(classify_texts(fake, [bad], batch_size=2))
-    assert fake.batches == [1, 1]  # nothing to ask the model
-
-
-def test_no_label_below_the_wanted_probability():
-    items = list(from_arguments(["", "good", "good good"]))
-    results = list(classify_texts(FakeModel(), items, abstain_below=0.75))
-    assert [result.label for result in results] == [None, "positive", "positive"]
-    assert results[0].reason == "negative is likeliest, but below 0.75"
-    assert results[0].likeliest == "negative"
-
-
-@pytest.mark.parametrize(
-    ("text", "note"),
-    [
-        ("a good film", None),
-        ("xyzzy good", None),
-        ("", "no words"),
-        (" \n\x00", "no words"),
-        ("<br />&nbsp;", "no words"),
-        ("?! ...", "no words, only signs"),
-        ("\U0001f600", "no words, only signs"),
-        ("\u0645\u0631\u062d\u0628\u0627", "the model knows none of the words"),
-        ("xyzzy, plugh!", "the model knows none of the words"),
-    ],
-)
-def test_what_the_model_cannot_read_has_a_note(text, note):
-    (result,) = classify_texts(FakeModel(), from_arguments([text]))
-    assert result.note == note
-    assert result.label in FakeModel.labels
-
-
 # -- the command line ------------------------------------------------------------------------------------
 
 
 def test_texts_of_the_command_line(model, capsys):
-    assert run("a good film", "", "!!!", "--model", "any") == 0
+    assert run("a good film", "", "!!!", "--model", "imdb") == 0
     output = capsys.readouterr()
     assert output.out.splitlines() == [
         "positive   0.750  a good film",
         "negative   0.500  (no words)",
-        "negative   0.500  !!!  (no words, only signs)",
+        "negative   0.500  !!!  (no words, only symbols)",
     ]
     assert output.err == ""
 
@@ -188,6 +120,14 @@ def test_abstaining_is_counted(model, capsys):
     assert output.err == "1 of 2 texts below 0.6: abstained.\n"
 
 
+def test_bad_lines_are_named_also_where_the_results_go_to_a_file(model, capsys):
+    Path("in.jsonl").write_text('{"text": "good"}\n{"text":\n')
+    assert run("--input", "in.jsonl", "--output", "out.csv", "--format", "csv") == 1
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert output.err.startswith("in.jsonl:2: ")
+
+
 @pytest.mark.parametrize("form", ["text", "jsonl", "csv"])
 def test_output_file_holds_what_standard_output_would(form, model, capsys):
     assert run("good", "bad", "--format", form) == 0
@@ -202,7 +142,7 @@ def test_a_text_that_is_the_name_of_a_file_is_told(model, capsys):
     assert run(texts("good")) == 0
     output = capsys.readouterr()
     assert output.out.startswith("negative   0.500  reviews.txt")
-    assert "--input reviews.txt reads the file" in output.err
+    assert output.err == "treating 'reviews.txt' as text; use --input reviews.txt to read the file\n"
     assert run("x" * 5000, "nul\0byte") == 0
 
 
@@ -222,18 +162,22 @@ def test_a_megabyte_is_one_text(model, capsys):
         ([], "no text; give one in quotes, or --input FILE, or --input - for standard input"),
         (["-"], "standard input is read with --input -"),
         (["good", "--input", "reviews.txt"], "do not go together"),
-        (["good", "--format", "csv", "--explain"], "--format csv has no place for the weights"),
-        (["good", "--abstain-below", "1.5"], "expected a probability from 0 to 1, got '1.5'"),
+        (["good", "--format", "csv", "--explain"], "--format csv cannot hold the weights"),
+        (["good", "--abstain-below", "1.5"], "expected a number from 0 to 1, got '1.5'"),
         (["good", "--abstain-below", "nan"], "expected 0 or a number above, got 'nan'"),
         (["good", "--batch-size", "0"], "expected a whole number of at least 1, got '0'"),
         (["good", "--format", "xml"], "invalid choice: 'xml'"),
+        (["--input", "https://a.org/b.csv"], "https://a.org/b.csv is a URL; download it first and give the"),
+        (["good", "--outputs", "a"], "Did you mean --output?"),
     ],
 )
 def test_mistaken_options_end_with_status_2(argv, message, capsys):
     with pytest.raises(SystemExit) as stopped:
         run(*argv)
     assert stopped.value.code == 2
-    assert message in capsys.readouterr().err
+    err = capsys.readouterr().err
+    assert message in err
+    assert err.count("\n") == 1
 
 
 @pytest.mark.parametrize(
@@ -247,6 +191,8 @@ def test_mistaken_options_end_with_status_2(argv, message, capsys):
         (["--input", "in.csv", "--text-column", "review", "--output", "in.csv"], "is one of the inputs"),
         (["--input", "in.csv", "--text-column", "review", "--page", "in.csv"], "is one of the inputs"),
         (["good", "--output", "both", "--page", "both"], "--output and --page both name both"),
+        (["good", "--model", "absent"], "There is no model 'absent'"),
+        (["good", "--model", "https://a.org/b"], "https://a.org/b is a URL"),
     ],
 )
 def test_what_cannot_be_done_is_told_before_any_work(argv, message, capsys):
@@ -261,10 +207,13 @@ def test_an_input_without_texts_is_an_error(model, capsys):
     assert "The input holds no texts" in capsys.readouterr().err
 
 
-def test_an_exported_model_cannot_explain(model, capsys):
-    assert run("good", "--explain") == 2
+@pytest.mark.parametrize("option", ["--explain", "--page=page.html"])
+def test_an_exported_model_cannot_explain(option, capsys):
+    Path("exported").mkdir()
+    for name in ("saved_model.pb", "sentiment.json"):
+        Path("exported", name).touch()
+    assert run("good", option, "--model", "exported") == 2
     assert "Name a preset or the run folder" in capsys.readouterr().err
-    assert model.batches == []
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs the device /dev/full")
@@ -287,7 +236,7 @@ def explainer():
 
 @pytest.fixture
 def reader(explainer, monkeypatch):
-    monkeypatch.setattr(predict, "load_model", lambda name: explainer.model)
+    monkeypatch.setattr(predict, "APP", application(lambda run: explainer.model))
     monkeypatch.setattr(explain, "Explainer", lambda model: explainer)  # whose graph is made once
     return explainer
 
@@ -335,44 +284,3 @@ def test_no_page_is_written_when_the_run_fails(reader, monkeypatch):
     monkeypatch.setattr(predict, "render", fail)
     assert run("good", "--page", "page.html") == 2
     assert Path("page.html").read_text() == "old"
-
-
-@pytest.mark.parametrize(
-    ("choice", "output", "terminal", "environment", "expected"),
-    [
-        ("auto", None, True, {}, True),
-        ("auto", None, False, {}, False),
-        ("auto", Path("out"), True, {}, False),
-        ("auto", None, True, {"NO_COLOR": "1"}, False),
-        ("auto", None, True, {"NO_COLOR": ""}, True),
-        ("auto", None, True, {"TERM": "dumb"}, False),
-        ("always", Path("out"), False, {"NO_COLOR": "1"}, True),
-        ("never", None, True, {}, False),
-    ],
-)
-def test_colours(choice, output, terminal, environment, expected, monkeypatch):
-    for name in ("NO_COLOR", "TERM"):
-        monkeypatch.delenv(name, raising=False)
-    for name, value in environment.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setattr(sys.stdout, "isatty", lambda: terminal)
-    assert wants_color(choice, output) is expected
-
-
-# -- the process -----------------------------------------------------------------------------------------
-
-
-def test_help_and_mistakes_need_no_keras():
-    code = (
-        "import sys, sentiment.predict as m\n"
-        "for argv in (['--help'], ['a', '--input', 'b']):\n"
-        "    try:\n        m.main(argv)\n"
-        "    except SystemExit:\n        pass\n"
-        "sys.exit(int(bool({'keras', 'tensorflow', 'sklearn'} & set(sys.modules))))"
-    )
-    where = {**os.environ, "PYTHONPATH": str(Path(predict.__file__).parent.parent)}
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=False, env=where
-    )
-    assert done.returncode == 0, done.stderr
-    assert "--abstain-below" in done.stdout

@@ -5,17 +5,18 @@ import dataclasses
 import numpy as np
 import pytest
 
-import sentiment.model.classifier
+from sentiment.app import APP
 from sentiment.config import SentimentConfig
 from sentiment.data.labels import LABELS_FILE, save_labels
-from sentiment.model.classifier import PRESETS, SentimentClassifier
+from sentiment.model.classifier import SentimentClassifier
 from sentiment.preset import main
 from shared.runs.folder import RunError, RunFolder
 from shared.runs.presets import LARGEST_PRESET, preset_names
+from shared.system.cli import UserError
 from shared.text.vocabulary import Vocabulary
 
 TEXTS = ["a good film", "", "bad " * 40]
-ships = pytest.mark.skipif(not preset_names(PRESETS), reason="the preset imdb is not installed")
+ships = pytest.mark.skipif(not preset_names(APP.presets), reason="the preset imdb is not installed")
 
 
 @pytest.fixture
@@ -38,16 +39,16 @@ def test_a_preset_says_what_its_run_says(run, tmp_path, monkeypatch, capsys):
     assert f"Wrote {path}" in capsys.readouterr().out
     files = {"best.weights.h5", "config.json", "history.csv", "labels.json", "vocabulary.json"}
     assert {file.name for file in path.iterdir()} == files
-    monkeypatch.setattr(sentiment.model.classifier, "PRESETS", tmp_path / "presets")
+    monkeypatch.setattr(type(APP), "presets", tmp_path / "presets")
     monkeypatch.chdir(tmp_path)
-    preset, model = SentimentClassifier.from_any("mine"), SentimentClassifier.from_any(run.path)
+    preset, model = APP.load("mine"), APP.load(run.path)
     assert (preset.labels, preset.vocabulary, preset.temperature) == (model.labels, model.vocabulary, 1.75)
     np.testing.assert_allclose(preset.probabilities(TEXTS), model.probabilities(TEXTS), atol=2e-3)
 
 
 def test_a_run_without_labels_makes_no_preset(run, tmp_path):
     (run.path / LABELS_FILE).unlink()
-    with pytest.raises(RunError, match=r"labels\.json"):
+    with pytest.raises(UserError, match=r"labels\.json"):
         main([str(run.path), str(tmp_path / "preset")])
 
 
@@ -62,13 +63,13 @@ def test_a_run_of_another_application_makes_no_preset(tmp_path):
 
 @pytest.fixture(scope="module")
 def model():
-    return SentimentClassifier.from_any("imdb")
+    return APP.load("imdb")
 
 
 @ships
 def test_it_ships_with_its_card():
-    assert preset_names(PRESETS) == ["imdb"]
-    folder = PRESETS / "imdb"
+    assert preset_names(APP.presets) == ["imdb"]
+    folder = APP.presets / "imdb"
     assert sum(file.stat().st_size for file in folder.iterdir()) < LARGEST_PRESET
     card = (folder / "README.md").read_text(encoding="utf-8")
     for part in ("data", "command", "alidation", "Limits", "Licence"):

@@ -1,16 +1,15 @@
 """The command line of training: settings, the name of a run, and how a stopped one is found again."""
 
 import dataclasses
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from sentiment.config import SentimentConfig
+from sentiment import train
+from sentiment.config import LANGUAGE_FOLDER, SentimentConfig
 from sentiment.train import parse_arguments
 from shared.runs.folder import RunError, RunFolder
-from shared.system.cli import UserError
+from shared.system.cli import UserError, run_script
 
 
 def test_the_command_line_without_options():
@@ -100,16 +99,16 @@ def test_what_is_no_option_at_all_exits_with_2(options, capsys):
     assert options[-1] in capsys.readouterr().err
 
 
-def test_help_needs_no_keras():
-    code = """
-import sys
-from sentiment import train
-try:
-    train.main(["--help"])
-finally:
-    print(sorted({"keras", "tensorflow", "tensorflow_datasets"} & set(sys.modules)), file=sys.stderr)
-"""
-    root = Path(__file__).parents[2]
-    finished = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True)
-    assert (finished.returncode, finished.stderr) == (0, "[]\n")
-    assert "--recurrent-weight-dropout" in finished.stdout
+def test_a_run_that_stopped_in_its_language_model_is_not_begun_again(tmp_path):
+    folder = tmp_path / "run" / LANGUAGE_FOLDER
+    folder.mkdir(parents=True)
+    (folder / "last.npz").touch()
+    with pytest.raises(RunError, match="stopped in its language model; continue it with --resume"):
+        parse_arguments(["--out", str(tmp_path / "run")])
+
+
+def test_a_start_that_fails_leaves_no_run_folder(tmp_path, capsys):
+    options = ["--data", str(tmp_path / "absent.csv"), "--out", str(tmp_path / "runs" / "run")]
+    assert run_script(train.main, options) == 2
+    assert "no such file" in capsys.readouterr().err
+    assert not (tmp_path / "runs" / "run").exists()

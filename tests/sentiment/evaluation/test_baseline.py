@@ -1,17 +1,12 @@
-import subprocess
-import sys
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from sentiment.evaluation.baseline import NBSVM, log_count_ratios, ngrams
+from sentiment.evaluation.baseline import NBSVM, log_count_ratios
 from sentiment.text.words import split_words
 from shared.data.source import DataError
-from shared.system.cli import UserError
 
-ROOT = Path(__file__).parents[3]
 GOOD = ("a great film", "great, just great", "I loved it", "not bad at all", "It's great!", "loved all of it")
 BAD = ("a bad film", "bad, just bad", "I hated it", "not great at all", "dull...")
 SO_SO = ("neither here nor there", "so so", "a so so film")
@@ -158,10 +153,10 @@ def test_log_count_ratios_of_the_paper():
     np.testing.assert_allclose(log_count_ratios(table, positive, 0.7), ratios_of(table, positive, 0.7))
 
 
-def test_ngrams_are_in_order_and_end_with_the_text():
-    assert ngrams(["a", "b", "c"], 3) == ["a", "b", "c", "a b", "b c", "a b c"]
-    assert ngrams(["a"], 3) == ["a"]
-    assert ngrams([], 2) == []
+def test_ngrams_end_with_the_text_and_are_those_of_neighbours():
+    model = NBSVM(3).fit(reviews(good=["a b c"], bad=["a"]))
+    assert sorted(model._counter.vocabulary_) == ["a", "a b", "a b c", "b", "b c", "c"]
+    assert sorted(NBSVM(3).fit(reviews(good=["a"], bad=["b"]))._counter.vocabulary_) == ["a", "b"]
 
 
 def test_its_name_says_what_it_counts():
@@ -196,18 +191,3 @@ def test_settings_that_cannot_be_are_refused(settings):
 def test_it_must_be_fitted_first():
     with pytest.raises(ValueError, match="fit first"):
         NBSVM().probabilities(["great"])
-
-
-def test_without_scikit_learn_it_says_what_to_install(monkeypatch):
-    for name in [name for name in sys.modules if name.split(".")[0] == "sklearn"]:
-        monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setitem(sys.modules, "sklearn", None)
-    with pytest.raises(UserError, match=r"pip install 'unrolled\[baseline\]'"):
-        NBSVM().fit(TWO)
-
-
-def test_scikit_learn_is_imported_when_it_is_needed():
-    heavy = {"sklearn", "tensorflow", "keras"}
-    code = f"import sys, sentiment.evaluation.baseline; print({heavy} & set(sys.modules))"
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert done.stdout == "set()\n"

@@ -8,9 +8,7 @@ from sklearn import metrics as official
 from sentiment.evaluation.metrics import (
     LENGTHS,
     accuracy_by_length,
-    auc,
     calibration_error,
-    confusion_matrix,
     measure,
 )
 
@@ -65,7 +63,8 @@ def test_probabilities_of_exactly_0_cost_what_they_cost_in_scikit_learn():
 def test_probabilities_in_float32_are_measured_in_float64():
     likely, right = drawn(1001, 3)
     single = likely.astype(np.float32)
-    expected = -np.log(single.astype(np.float64)[np.arange(1001), right]).mean()
+    wide = single.astype(np.float64)
+    expected = -np.log((wide / wide.sum(axis=1, keepdims=True))[np.arange(1001), right]).mean()
     assert measure(single, right).log_loss == pytest.approx(expected, rel=1e-12)
     assert expected == pytest.approx(official.log_loss(right, likely), rel=1e-6)
 
@@ -89,15 +88,13 @@ def test_area_by_counting_pairs():
     pairs = [
         (a > b) + 0.5 * (a == b) for a in scores[positive] for b in scores[~positive]
     ]  # 0.5, 0, 1 and 1, 0, 1
-    assert auc(scores, positive) == pytest.approx(np.mean(pairs)) == pytest.approx(3.5 / 6)
+    found = measure(np.stack([1 - scores, scores], axis=1), positive.astype(int)).auc
+    assert found == pytest.approx(np.mean(pairs)) == pytest.approx(3.5 / 6)
 
 
 def test_rows_of_the_confusion_are_what_is_right():
-    assert confusion_matrix(np.array([1, 1, 2]), np.array([0, 0, 1]), 3).tolist() == [
-        [0, 2, 0],
-        [0, 0, 1],
-        [0, 0, 0],
-    ]
+    found = measure(np.eye(3)[[1, 1, 2]], [0, 0, 1])
+    assert found.confusion.tolist() == [[0, 2, 0], [0, 0, 1], [0, 0, 0]]
 
 
 # -- where something is missing --------------------------------------------------------------------------
@@ -155,6 +152,7 @@ def test_no_numbers_give_no_numbers():
         ([[0.3, 0.7]], [-1], "from -1 to -1"),
         ([[-0.2, 1.2]], [0], r"in \[0, 1\]"),
         ([[0.2, 1.2]], [0], r"in \[0, 1\]"),
+        ([[0.2, 0.7]], [0], "to sum to 1"),
     ],
 )
 def test_what_cannot_be_measured_is_refused(likely, right, message):

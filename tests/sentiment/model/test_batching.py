@@ -7,7 +7,13 @@ import pytest
 import tensorflow as tf
 
 from sentiment.model import batching as reading
-from sentiment.model.batching import Reader, batches_of_like_length, pad, softmax
+from sentiment.model.batching import (
+    batches_of_like_length,
+    graph_of_ids,
+    pad,
+    read_in_batches,
+    softmax,
+)
 from sentiment.model.classifier import SentimentClassifier
 from shared.text.vocabulary import Vocabulary
 
@@ -39,19 +45,20 @@ def test_batches_change_neither_logits_nor_their_order(model, monkeypatch, token
 
 
 def test_it_reads_with_the_weights_that_the_model_has_now(model):
-    reader = Reader(lambda tokens, mask: model(tokens, mask=mask), width=3)
+    graph = graph_of_ids(lambda tokens, mask: model(tokens, mask=mask))
     before = model.output_layer.get_weights()
-    first = reader(some_sequences())
+    first = read_in_batches(graph, some_sequences(), width=3)
     model.output_layer.set_weights([before[0], before[1] + 2.0])
-    np.testing.assert_allclose(reader(some_sequences()), first + 2.0, rtol=1e-5)
+    np.testing.assert_allclose(read_in_batches(graph, some_sequences(), width=3), first + 2.0, rtol=1e-5)
     model.output_layer.set_weights(before)
 
 
 def test_it_gives_whatever_the_function_gives():
-    lengths = Reader(
-        lambda tokens, mask: tf.reduce_sum(tf.cast(mask, tf.float32), axis=1, keepdims=True), width=1
+    lengths = graph_of_ids(
+        lambda tokens, mask: tf.reduce_sum(tf.cast(mask, tf.float32), axis=1, keepdims=True)
     )
-    assert lengths(some_sequences()).ravel().tolist() == [2, 19, 3, 1, 8, 5]
+    found = read_in_batches(lengths, some_sequences(), width=1)
+    assert found.ravel().tolist() == [2, 19, 3, 1, 8, 5]
 
 
 def test_progress_is_told_text_by_text(model, monkeypatch):

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-import sentiment.model.classifier
 import sentiment.model.exported
-from sentiment.config import POOLINGS, SentimentConfig
+from sentiment.app import APP
+from sentiment.config import NETWORK, POOLINGS, SentimentConfig
 from sentiment.data.labels import LABELS_FILE, save_labels
 from sentiment.model.classifier import SentimentClassifier
 from shared.runs.folder import RunError, RunFolder
@@ -221,6 +221,15 @@ def test_probabilities_are_those_of_the_logits_at_the_temperature():
     close(model.logits([model.encode(text) for text in texts]), logits)  # which have no temperature
 
 
+def test_one_text_has_one_row(shared_model):
+    found = shared_model.probabilities("a good film")
+    assert found.shape == (3,)
+    np.testing.assert_array_equal(found, shared_model.probabilities(["a good film"])[0])
+    np.testing.assert_array_equal(
+        found, shared_model.probabilities_of_ids([shared_model.encode("a good film")])[0]
+    )
+
+
 def test_no_texts_give_no_probabilities(shared_model):
     assert shared_model.probabilities([]).shape == (0, 3)
 
@@ -382,7 +391,7 @@ def unusual_config(**changes):
 def test_every_setting_of_a_run_reaches_the_model():
     config = unusual_config()
     model = SentimentClassifier.from_settings(config, WORDS, LABELS, dtype="mixed_bfloat16")
-    assert len(model.settings) == 13
+    assert len(model.settings) == len(NETWORK) == 13
     assert dict(model.settings) == {name: getattr(config, name) for name in model.settings}
     assert model.dtype_policy.name == "mixed_bfloat16"
     assert (model.drop_words.rate, model.drop_input.rate, model.drop_output.rate) == (0.12, 0.13, 0.14)
@@ -481,23 +490,31 @@ def test_damaged_weights(run):
 
 
 def test_a_name_may_be_a_run_folder_a_preset_or_an_exported_model(run, tmp_path, monkeypatch):
-    monkeypatch.setattr(sentiment.model.classifier, "PRESETS", tmp_path)
+    monkeypatch.setattr(type(APP), "presets", tmp_path)
     monkeypatch.chdir("/")
     expected = SentimentClassifier.from_run(run)(some_tokens())
     for name in (run.path, str(run.path), "run"):  # the last one is a preset now
-        close(SentimentClassifier.from_any(name)(some_tokens()), expected, tolerance=0)
+        close(APP.load(name)(some_tokens()), expected, tolerance=0)
     (tmp_path / "exported").mkdir()
     (tmp_path / "exported" / "saved_model.pb").touch()
+    with pytest.raises(UserError, match=r"no settings, and no sentiment\.json"):
+        APP.load(tmp_path / "exported")
+    (tmp_path / "exported" / "sentiment.json").touch()
     monkeypatch.setattr(sentiment.model.exported, "ExportedSentiment", lambda path: ("exported", path))
-    assert SentimentClassifier.from_any(tmp_path / "exported") == ("exported", tmp_path / "exported")
+    assert APP.load(tmp_path / "exported") == ("exported", tmp_path / "exported")
 
 
 def test_a_name_of_no_sentiment_model(tmp_path):
     with pytest.raises(UserError, match=r"no model 'poems'.*run folder of sentiment\.train"):
-        SentimentClassifier.from_any("poems")
+        APP.load("poems")
     RunFolder.create(tmp_path / "pictures", {}, "captioning")
     with pytest.raises(RunError, match="captioning"):
-        SentimentClassifier.from_any(tmp_path / "pictures")
+        APP.load(tmp_path / "pictures")
     (tmp_path / "empty").mkdir()
     with pytest.raises(RunError, match="not a run folder"):
-        SentimentClassifier.from_any(tmp_path / "empty")
+        APP.load(tmp_path / "empty")
+    (tmp_path / "other").mkdir()
+    for file in ("saved_model.pb", "charlm.json"):
+        (tmp_path / "other" / file).touch()
+    with pytest.raises(UserError, match=r"not a SavedModel of sentiment\.export: it has charlm\.json"):
+        APP.load(tmp_path / "other")

@@ -4,10 +4,10 @@ import pytest
 import tensorflow as tf
 
 from sentiment.model.batching import pad
-from sentiment.model.classifier import SentimentClassifier, encode_words
+from sentiment.model.classifier import SentimentClassifier
 from sentiment.prediction import explain as module
 from sentiment.prediction.explain import TOLERANCE, Explainer
-from sentiment.text.words import split_words
+from sentiment.text.words import encode_words, split_words
 from shared.system.cli import UserError
 from shared.text.vocabulary import Vocabulary
 

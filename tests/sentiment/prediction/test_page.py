@@ -138,9 +138,9 @@ def test_results_without_weights_are_shown_all_the_same():
     assert len(page.named("section")) == 3
     for expected in ("too long", "reviews.csv:4", "not UTF-8", "good film"):
         assert expected in page.text
-    assert "drawn at random" not in page.named("section")[2][1]
+    assert "random words" not in page.named("section")[2][1]
 
 
 def test_rough_weights_are_told():
     page = Page(render([explained("good film", [1.0, 0.5], error=0.07)], "imdb"))
-    assert "7% of what they should add up to is missing" in page.text
+    assert "7% of their sum is missing" in page.text

@@ -7,11 +7,12 @@ import signal
 import numpy as np
 import pytest
 
+from sentiment.app import APP
 from sentiment.config import LANGUAGE_FOLDER, SentimentConfig
 from sentiment.data.reviews import Review
 from sentiment.evaluation.baseline import NBSVM
-from sentiment.model.classifier import SentimentClassifier
 from sentiment.training import run as training
+from sentiment.training import teaching
 from sentiment.training.batches import ReviewBatches
 from sentiment.training.run import train_sentiment
 from sentiment.training.teaching import TAUGHT_FILE, load_taught, save_taught, teach
@@ -64,7 +65,7 @@ def network(tmp_path_factory, tables):
 
 def test_teachers_say_the_mean_of_their_probabilities_in_the_wanted_order(network):
     linear = NBSVM().fit(REVIEWS).probabilities(UNLABELLED)
-    model = SentimentClassifier.from_any(network)
+    model = APP.load(network)
     assert model.labels == ("bad", "good")
     expected = (linear + model.probabilities(UNLABELLED)) / 2
     found = teach(["nb-svm", str(network)], UNLABELLED, REVIEWS, ["good", "bad"])
@@ -141,14 +142,14 @@ def test_a_stopped_run_goes_on_bit_for_bit_and_asks_nobody_again(tmp_path, table
     monkeypatch.setattr(ReviewBatches, "_batch", interrupted)
     with pytest.raises(Interrupted):
         run_training(tmp_path / "run", tables)
-    monkeypatch.setattr(training, "teach", None)
+    monkeypatch.setattr(teaching, "teach", None)
     result, _ = run_training(tmp_path / "run", tables, resume=True)
     for one, other in zip(result.history, whole.history, strict=True):
         assert (one["loss"], one["val_log_loss"]) == (other["loss"], other["val_log_loss"])
 
 
 def test_nothing_to_label(tmp_path, tables):
-    with pytest.raises(UserError, match="--unlabelled has no text"):
+    with pytest.raises(UserError, match="--unlabelled contains only texts that are already labelled"):
         run_training(tmp_path / "run", tables, unlabelled=(str(tables[0]),))
 
 

@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from shared.system.cli import UserError
 from shared.system.files import FileError
-from shared.system.output import check_output, open_output, write_whole
+from shared.system.output import check_output, check_outputs, open_output, write_whole
 
 ODD = "caf\u00e9 \U0001f600\r\n\0"
 
@@ -58,6 +58,18 @@ def test_an_input_under_any_of_its_names_is_no_output(tmp_path):
         with pytest.raises(UserError, match=f"{name} is one of the inputs; writing would destroy it"):
             check_output(tmp_path / name, [tmp_path / "absent", source])
     assert source.read_text() == "kept"
+
+
+def test_two_outputs_may_not_be_one_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("in").touch()
+    check_outputs({"--a": Path("a"), "--b": None, "--c": Path("c")}, [Path("in")])
+    with pytest.raises(UserError, match=r"^--a and --c both name a\. Name two files"):
+        check_outputs({"--a": Path("a"), "--b": None, "--c": tmp_path / "a"})
+    with pytest.raises(UserError, match="in is one of the inputs"):
+        check_outputs({"--a": Path("a"), "--b": Path("in")}, iter([Path("in")]))
+    check_outputs({"--a": Path(os.devnull), "--b": Path(os.devnull)})
+    assert [path.name for path in tmp_path.iterdir()] == ["in"]
 
 
 def test_a_pipe_is_not_disturbed_by_the_check(pipe):

@@ -1,0 +1,67 @@
+"""A small model, its run and its export, shared by the tests of this application."""
+
+import dataclasses
+
+import keras
+import numpy as np
+import pytest
+
+from sentiment import export
+from sentiment.config import SentimentConfig
+from sentiment.data.labels import save_labels
+from sentiment.model.classifier import SentimentClassifier
+from shared.runs.folder import RunFolder
+from shared.system.cli import run_script
+from shared.text.vocabulary import Vocabulary
+
+LABELS = ("bad", "g\u00f6od", "so so")
+WORDS = ["a", "film", "good", "n\u2019t", "is", "!", "\u203c", "\u597d", "7\u204410", "caf\u00e9", "cafe"]
+SIZES = {"units": 5, "depth": 1, "embedding_size": 3, "window": 7}
+
+
+@pytest.fixture(scope="session")
+def make_small_model():
+    """A function that makes a small model with strong opinions; options as in `SentimentClassifier`."""
+
+    def make(seed=3, **options):
+        keras.utils.set_random_seed(seed)
+        settings = {**SIZES, **options}
+        model = SentimentClassifier(Vocabulary((*Vocabulary.SPECIALS, *WORDS)), LABELS, **settings)
+        for weight in model.weights:  # those of a new model hardly depend on the text
+            if "kernel" in weight.path:
+                weight.assign(weight * 3.0)
+            if "embeddings" in weight.path:
+                weight.assign(weight * 10.0)
+        kernel = model.output_layer.kernel
+        kernel.assign(np.random.default_rng(seed).normal(0, 3.0, kernel.shape))
+        model.temperature = 1.7
+        return model
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def small_model(make_small_model):
+    """A model that no test changes."""
+    return make_small_model()
+
+
+@pytest.fixture(scope="session")
+def small_run(small_model, tmp_path_factory):
+    """The run folder of the small model."""
+    path = tmp_path_factory.mktemp("runs") / "small"
+    run = RunFolder.create(path, dataclasses.asdict(SentimentConfig(**SIZES)), "sentiment")
+    small_model.vocabulary.save(run.vocabulary_file)
+    save_labels(run, small_model.labels)
+    small_model.save_weights(run.best_weights)
+    return run
+
+
+@pytest.fixture(scope="session")
+def small_export(small_run, tmp_path_factory):
+    """The folder that the script makes of the run; the script compares it with the model."""
+    path = tmp_path_factory.mktemp("exports") / "model"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CUDA_VISIBLE_DEVICES", "-1")  # as the script will, and back again
+        assert run_script(export.main, ["--model", str(small_run.path), "--out", str(path)]) == 0
+    return path

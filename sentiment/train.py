@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from sentiment.app import APP
 from sentiment.config import LANGUAGE_FOLDER, SentimentConfig
+from sentiment.training.preparation import load_data
 from shared.commands import open_run, parse_training, training_parser
 from shared.runs.folder import RunError
 from shared.system.cli import run_script
@@ -34,10 +35,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs the script; returns its exit status."""
     arguments, config = parse_arguments(argv)
     with open_run(APP, arguments, config) as run:
+        data = load_data(config)
         import_tensorflow_quietly()
         from sentiment.training.run import train_sentiment
 
-        result = train_sentiment(config, run, resume=arguments.resume)
+        result = train_sentiment(config, run, data, resume=arguments.resume)
     best = result.best_metrics
     print(
         f"Best epoch {result.best_epoch}: {best['val_accuracy']:.2%} of the validation texts right, log loss "

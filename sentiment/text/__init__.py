@@ -1,1 +1,5 @@
-"""Text as words: `words` in Python, `graph` inside a SavedModel, `spans` where words lie in a text."""
+"""Text as words.
+
+Read `words` first: the rules by which a text is split, and the ids of its words. `graph` does the same inside
+a SavedModel, with the same rules, and `spans` says where in a text each word is.
+"""

@@ -1,4 +1,4 @@
-"""Texts to the ids of their words inside a graph, as `sentiment.text.words` does it, of stock operations."""
+"""Texts to the ids of their words inside a graph, by the rules of `sentiment.text.words`."""
 
 import re
 from collections.abc import Iterable
@@ -9,22 +9,22 @@ import tensorflow as tf
 from sentiment.text.words import fold_table, rules
 from shared.text.vocabulary import Vocabulary
 
-_PAGE = 256  # code points that share a page of the table
-_LEFT_OUT = -0x110000  # added to any code point it gives less than 0
+_PAGE = 256  # code points in a page of the table
+_LEFT_OUT = -0x110000  # the sum with any code point is negative
 _HALF_PAIR = re.compile("[\ud800-\udfff]")
 
 
 class GraphWords:
-    """The tokeniser of a vocabulary of words for use inside a graph.
+    """The tokeniser of a vocabulary of words for use inside a graph, of stock operations.
 
-    Its words are those of `split_words`. Bytes that are not UTF-8 are read as U+FFFD, which
-    is a blank, as half a surrogate pair is in Python; `encode_texts` makes the one of the other.
+    Its words are those of `split_words`. Bytes that are not UTF-8 are read as U+FFFD, which becomes a space,
+    as a lone surrogate does in Python; `encode_texts` replaces one by the other.
 
     Args:
         vocabulary: a `shared.text.vocabulary.Vocabulary`.
 
     Attributes:
-        table: the lookup table from words to ids. A SavedModel has to hold it.
+        table: the lookup table from words to ids. A SavedModel has to contain it.
 
     Example:
 
@@ -46,8 +46,8 @@ class GraphWords:
         """The ids of texts `(batch,)`.
 
         Returns:
-            Ids `(batch, longest)` int32: START, the words, END, and PAD to the right; and how many of them,
-            PAD not counted, each text has, `(batch,)` int32.
+            Ids `(batch, longest)` int32: START, the words, END, and PAD on the right; and the number of ids
+            of each text without PAD, `(batch,)` int32.
         """
         start, end, pad = self._ends
         words = self.split(texts)
@@ -60,23 +60,23 @@ class GraphWords:
         """The words of texts `(batch,)`: `(batch, words)` string, ragged."""
         codes = tf.strings.unicode_decode(texts, "UTF-8", errors="replace")  # (batch, characters), ragged
         folded = codes.with_values(self._fold(codes.values))
-        kept = tf.ragged.boolean_mask(folded, folded >= 0)
-        texts = tf.strings.unicode_encode(kept, "UTF-8")
+        remaining = tf.ragged.boolean_mask(folded, folded >= 0)
+        texts = tf.strings.unicode_encode(remaining, "UTF-8")
         for pattern, replacement in self._rules:
             texts = tf.strings.regex_replace(texts, pattern, replacement)
         return tf.strings.split(texts)
 
     def _fold(self, codes):
-        """What stands in place of code points `(characters,)`; below 0: nothing."""
+        """The code points that replace code points `(characters,)`; below 0: none."""
         page = tf.gather(self._page_of, codes // _PAGE)
         return codes + tf.gather_nd(self._pages, tf.stack([page, codes % _PAGE], axis=1))
 
 
 def _pages() -> tuple[np.ndarray, np.ndarray]:
-    """`fold_table` in small: what is to be added to each code point, in pages that are alike kept once.
+    """`fold_table` as the number to add to each code point, in pages of which equal ones are stored once.
 
     Returns:
-        The pages `(pages, 256)`, and which of them each 256 code points have, `(4352,)`; int32.
+        The pages `(pages, 256)`, and the index of the page for each 256 code points, `(4352,)`; int32.
     """
     added = np.zeros(0x110000, np.int32)
     for code, folded in fold_table().items():
@@ -86,12 +86,12 @@ def _pages() -> tuple[np.ndarray, np.ndarray]:
 
 
 def encode_texts(texts: Iterable[str]) -> tf.Tensor:
-    """Python's texts as a `(texts,)` string tensor; half a surrogate pair, which has no UTF-8, as U+FFFD.
+    """Python's texts as a `(texts,)` string tensor; lone surrogates, which have no UTF-8, as U+FFFD.
 
     Example:
 
     >>> encode_texts(["caf\\u00e9", "\\ud800"]).numpy().tolist()
     [b'caf\\xc3\\xa9', b'\\xef\\xbf\\xbd']
     """
-    # One for one: how many blanks there are matters between the numbers of a rating.
+    # One for one: the number of spaces matters between the numbers of a rating.
     return tf.constant([_HALF_PAIR.sub("\ufffd", text).encode() for text in texts], tf.string)

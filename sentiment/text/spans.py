@@ -1,7 +1,7 @@
-"""Where the words of a text stand in it, although folding and rules have changed its characters.
+"""Where the words of a text are in it, although folding and rules change its characters.
 
-The same table and the same rules as in `words` are carried out once more, and each character keeps
-the stretch of the original text that it came from. This module imports neither Keras nor TensorFlow.
+The table and the rules of `words` are applied again, and each character keeps the span of the original text
+that it came from. This module imports neither Keras nor TensorFlow.
 """
 
 import re
@@ -13,14 +13,14 @@ Span = tuple[int, int]
 
 
 def word_spans(text: str) -> list[Span]:
-    """Where each word of `sentiment.text.words.split_words(text)` stands in the text.
+    """Where each word of `sentiment.text.words.split_words(text)` is in the text.
 
     Args:
         text: any text.
 
     Returns:
-        For each word where it begins and where it ends; in order, none reaches into the next. A span covers
-        all that the word stands for: `&quot;`, `!!!`, and an accent that follows its letter.
+        Start and end of each word, in order and without overlap. A span covers all characters that became
+        the word: `&quot;`, `!!!`, and an accent that follows its letter.
 
     Example:
 
@@ -37,14 +37,14 @@ def word_spans(text: str) -> list[Span]:
 
 
 def pieces(text: str, weights: Sequence[float]) -> Iterator[tuple[str, float | None]]:
-    """Cuts a text into its words and what stands between them.
+    """Cuts a text into its words and what is between them.
 
     Args:
         text: any text.
         weights: a number for each of its words.
 
     Yields:
-        Pieces that together are the text: words with their weights, what stands between them with None.
+        Pieces that together are the text: words with their weights, what is between them with None.
 
     Example:
 
@@ -62,16 +62,16 @@ def pieces(text: str, weights: Sequence[float]) -> Iterator[tuple[str, float | N
 
 
 def _fold(text: str) -> tuple[str, list[Span]]:
-    """The folded text and where its characters come from. One that is left out belongs to the one before."""
+    """The folded text and the spans of its characters. One that is left out belongs to the one before it."""
     table = fold_table()
     characters, spans = [], []
-    for place, character in enumerate(text):
+    for index, character in enumerate(text):
         folded = table.get(ord(character), character)
         if folded is not None:
             characters.append(chr(folded) if isinstance(folded, int) else folded)
-            spans.append((place, place + 1))
-        elif spans and spans[-1][1] == place and characters[-1] != " ":
-            spans[-1] = (spans[-1][0], place + 1)
+            spans.append((index, index + 1))
+        elif spans and spans[-1][1] == index and characters[-1] != " ":
+            spans[-1] = (spans[-1][0], index + 1)
     return "".join(characters), spans
 
 
@@ -86,29 +86,29 @@ def _parts(replacement: str) -> list[str | int]:
 
 
 def _replace(pattern: re.Pattern, parts: list[str | int], text: str, spans: list[Span]):
-    """`pattern.sub`, and where the characters of its result come from."""
-    characters, places, done = [], [], 0
+    """`pattern.sub`, and the spans of the characters in its result."""
+    characters, new_spans, done = [], [], 0
     for match in pattern.finditer(text):
         characters.append(text[done : match.start()])
-        places += spans[done : match.start()]
+        new_spans += spans[done : match.start()]
         for number, part in enumerate(parts):
             if isinstance(part, int):
                 characters.append(match[part])
-                places += spans[slice(*match.span(part))]
+                new_spans += spans[slice(*match.span(part))]
             elif part:
-                # It stands for what the match has between the groups beside it.
+                # It replaces what the match has between the neighbouring groups.
                 start = match.end(parts[number - 1]) if number else match.start()
                 end = match.start(parts[number + 1]) if number + 1 < len(parts) else match.end()
                 characters.append(part)
-                places += [_stretch(spans, start, end)] * len(part)
+                new_spans += [_stretch(spans, start, end)] * len(part)
         done = match.end()
     characters.append(text[done:])
-    return "".join(characters), places + spans[done:]
+    return "".join(characters), new_spans + spans[done:]
 
 
 def _stretch(spans: list[Span], start: int, end: int) -> Span:
-    """What the characters from `start` up to `end` come from; nothing, between two others, for none."""
+    """The span of the characters from `start` to `end`; an empty one if there are none."""
     if start < end:
         return spans[start][0], spans[end - 1][1]
-    place = spans[start - 1][1] if start else 0
-    return place, place
+    index = spans[start - 1][1] if start else 0
+    return index, index

@@ -1,9 +1,9 @@
-"""From a review to words, by rules that Python and a TensorFlow graph carry out alike.
+"""Splitting a text into words, by rules that Python and a TensorFlow graph apply alike.
 
-A text is folded, character by character (`fold_table`), then a list of regular expressions (`rules`) puts
-spaces between its words, and it is split at the spaces. `sentiment.text.graph` does the same inside a graph,
-with the same table and the same expressions; they are written in what Python's `re` (in ASCII mode) and RE2
-understand alike. This module imports neither Keras nor TensorFlow.
+A text is folded, character by character (`fold_table`); then regular expressions (`rules`) put spaces between
+its words, and it is split at the spaces. `sentiment.text.graph` does the same inside a graph, with the same
+table and the same expressions, which mean the same in Python's `re` (in ASCII mode) and in RE2. This module
+imports neither Keras nor TensorFlow.
 """
 
 import functools
@@ -15,13 +15,13 @@ import numpy as np
 
 from shared.text.vocabulary import Vocabulary
 
-# Signs that stand inside a word once the rules are through; in the text they are something else before.
+# Characters inside words after the rules were applied; in texts, they are folded to others first.
 APOSTROPHE, POINT, SLASH = "\u2019", "\u2024", "\u2044"
 
-# What is typed in place of a sign becomes the sign: ... and !! and :-) are one word each.
+# Punctuation of several characters becomes one: ... and !! and :-) are one word each.
 _BEFORE = (
     (r"<(?:br|p|hr) {0,3}/?>", " "),  # breaks between lines and paragraphs
-    (r"</?[a-z][a-z0-9]{0,9}(?: [^<>]{0,200})?/?>", " "),  # other marks of HTML
+    (r"</?[a-z][a-z0-9]{0,9}(?: [^<>]{0,200})?/?>", " "),  # other HTML tags
     (r"&(?:quot|[lr]dquo|#34|#x22|#822[01]|#x201[cd]);", '"'),
     (r"&(?:apos|[lr]squo|#0?39|#x27|#821[67]|#x201[89]);", "'"),
     (r"&(?:nbsp|#160|#xa0);", " "),
@@ -36,7 +36,7 @@ _BEFORE = (
     (r"--+", "\u2014"),
     (r"[:;=]-?\)+", "\u263a"),
     (r"[:;=]-?\(+", "\u2639"),
-    # What English draws together comes apart as in the Penn Treebank: do n't, it 's, they 've.
+    # English contractions are split as in the Penn Treebank: do n't, it 's, they 've.
     (r"([a-z])n't\b", rf"\1 n{APOSTROPHE}t"),
     (r"([a-z0-9])'(s|re|ve|ll|d|m)\b", rf"\1 {APOSTROPHE}\2"),
     (r"([a-z])'([a-z])", rf"\1{APOSTROPHE}\2"),  # o'brien
@@ -45,9 +45,9 @@ _BEFORE = (
 
 @functools.cache
 def rules() -> tuple[tuple[str, str], ...]:
-    r"""Expressions and what stands in place of each match, to be carried out one after the other.
+    r"""Regular expressions and their replacements, to be applied in order to a folded text.
 
-    The text is folded already; `\1` in a replacement is the first group.
+    `\1` in a replacement is the first group.
     """
     letter, mark = _runs(_unspaced_letters()), _runs((*_VOICE_MARKS, *_south_east("M")))
     # A flag is two letters, and a letter of a script without spaces keeps its vowels and tones.
@@ -61,11 +61,11 @@ def _compiled() -> tuple[tuple[re.Pattern, str], ...]:
 
 
 def split_words(text: str) -> list[str]:
-    """The words of a text, in lower case; a sign of punctuation, an emoji or a Han character is a word.
+    """The words of a text, in lower case; a punctuation mark, an emoji or a Han character is a word.
 
-    What holds for all scripts is done character by character, so that a graph can do it: of letters whose
-    accents Unicode keeps outside of the Latin, Greek and Cyrillic scripts, and of Hangul in parts, the
-    composed and the decomposed form stay two words.
+    Folding works character by character, so that a graph can do it. Letters with accents of other scripts
+    than Latin, Greek and Cyrillic, and Hangul, are therefore different words in their composed and in their
+    decomposed form.
 
     Args:
         text: any text.
@@ -98,13 +98,12 @@ def encode_words(vocabulary: Vocabulary, words: Sequence[str]) -> np.ndarray:
 
 @functools.cache
 def fold_table() -> dict[int, int | None]:
-    """What `str.translate` makes of each character that does not stay what it is: None leaves it out.
+    """The table for `str.translate`: the characters that change, and None for those that are left out.
 
-    Lower case; letters without their Latin, Greek or Cyrillic accents, whether those are part of the
-    character or stand after it; letters of full, half or mathematical width, every dash, quotation mark and
-    white space as the plain one. Control characters, lone surrogates and U+FFFD, which stands for what could
-    not be read, are blanks; joiners, marks of direction and what chooses the looks of a character are left
-    out.
+    Letters become lower case and lose Latin, Greek or Cyrillic accents, whether those are part of the
+    character or follow it. Letters of full, half or mathematical width, and all dashes, quotation marks and
+    white space become the plain ones. Control characters, lone surrogates and U+FFFD, which replaces
+    unreadable bytes, become spaces. Joiners, direction marks and variation selectors are left out.
 
     Example:
 
@@ -120,9 +119,9 @@ def fold_table() -> dict[int, int | None]:
     return table
 
 
-# Stretches of Unicode without a character that is folded or a sign of punctuation: Han, Hangul, private use,
-# and planes that nothing is assigned in.
-_DULL = (
+# Ranges of Unicode without any character that is folded, or punctuation: Han, Hangul, private use, and
+# unassigned planes.
+_SKIPPED = (
     range(0x3400, 0x4DC0),
     range(0x4E00, 0xA000),
     range(0xAC00, 0xD7A4),
@@ -134,22 +133,22 @@ _DULL = (
 
 
 def _candidates() -> Iterator[int]:
-    """All code points outside of the dull stretches."""
+    """All code points outside the skipped ranges."""
     first = 0
-    for dull in _DULL:
-        yield from range(first, dull.start)
-        first = dull.stop
+    for skipped in _SKIPPED:
+        yield from range(first, skipped.start)
+        first = skipped.stop
 
 
-# Accents that follow their letter, then what chooses between the looks of a character.
+# Accents that follow their letter, then variation selectors.
 _ACCENTS = (
     *(range(0x300, 0x370), range(0x483, 0x48A), range(0x1AB0, 0x1B00)),
     *(range(0x1DC0, 0x1E00), range(0x20D0, 0x2100), range(0xFE20, 0xFE30)),
 )
-_LOOKS = (range(0xFE00, 0xFE10), range(0xE0100, 0xE01F0))
+_SELECTORS = (range(0xFE00, 0xFE10), range(0xE0100, 0xE01F0))
 
 _PLAIN = {
-    **{chr(code): "" for codes in (*_ACCENTS, *_LOOKS) for code in codes},
+    **{chr(code): "" for codes in (*_ACCENTS, *_SELECTORS) for code in codes},
     **dict.fromkeys("\u2018\u2019\u201a\u201b\u02bc\u02b9\u2032`\u00b4", "'"),
     **dict.fromkeys("\u201c\u201d\u201e\u201f\u2033\u00ab\u00bb", '"'),
     **dict.fromkeys("\u2010\u2011\u2012\u2013\u2212", "-"),
@@ -165,7 +164,7 @@ _CATEGORIES = {**dict.fromkeys(("Zs", "Zl", "Zp", "Cc", "Cs"), " "), "Cf": ""}
 
 
 def _fold(character: str) -> str:
-    """The one character in place of this one, or none."""
+    """The character that replaces this one; empty: none."""
     while True:
         if (plain := _PLAIN.get(character)) is not None:
             return plain
@@ -178,7 +177,7 @@ def _fold(character: str) -> str:
 
 
 def _without_accents(character: str) -> str:
-    """The letter under the accents of one, the plain form of one of another width, the same otherwise."""
+    """The letter without its accents, the plain form of one of another width, the same otherwise."""
     parts = unicodedata.decomposition(character).split()
     if not parts:
         return character
@@ -190,19 +189,17 @@ def _without_accents(character: str) -> str:
 
 @functools.cache
 def symbol_class() -> str:
-    """Punctuation and symbols, which are words of their own, as the inside of a class of a regular
-    expression.
-    """
+    """Punctuation and symbols, each a word, as the inside of a character class of a regular expression."""
     never = {*fold_table(), *map(ord, (APOSTROPHE, POINT, SLASH)), *_FLAG_LETTERS}
     return _runs(
         code for code in _candidates() if unicodedata.category(chr(code))[0] in "PS" and code not in never
     )
 
 
-_FLAG_LETTERS = range(0x1F1E6, 0x1F200)  # of which two are a flag
+_FLAG_LETTERS = range(0x1F1E6, 0x1F200)  # two of them are a flag
 
-# Scripts that put no spaces between words: Hiragana, Katakana and Han, what Unicode may add to it included;
-# then the blocks of Thai and Lao, Myanmar, and Khmer, which have digits and signs too.
+# Scripts without spaces between words: Hiragana, Katakana and Han, with room for later additions to Unicode;
+# then the blocks of Thai and Lao, Myanmar, and Khmer, which contain digits and punctuation, too.
 _KANA_AND_HAN = (
     *(range(0x3005, 0x3008), range(0x3040, 0x3099), range(0x309B, 0x3100), range(0x3400, 0x4DC0)),
     *(range(0x4E00, 0xA000), range(0xF900, 0xFB00), range(0x20000, 0x323B0)),
@@ -223,7 +220,7 @@ def _south_east(kind: str) -> Iterator[int]:
 
 
 def _runs(codes: Iterable[int]) -> str:
-    """Code points as the inside of a class of a regular expression."""
+    """Code points as the inside of a character class of a regular expression."""
     runs: list[list[int]] = []
     for code in sorted(codes):
         if runs and code == runs[-1][1] + 1:

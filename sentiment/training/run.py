@@ -4,6 +4,7 @@ import keras
 import numpy as np
 
 from sentiment.config import SentimentConfig
+from sentiment.data.reviews import ReviewData
 from sentiment.model.classifier import SentimentClassifier
 from sentiment.text.words import encode_words
 from sentiment.training.batches import ReviewBatches
@@ -11,7 +12,6 @@ from sentiment.training.loss import Loss
 from sentiment.training.optimizer import make_optimizer
 from sentiment.training.preparation import (
     label_indices,
-    load_data,
     run_labels,
     run_vocabulary,
     words_of_splits,
@@ -28,12 +28,15 @@ from shared.training.reporting import Size
 REVIEWS = Size("reviews", lambda batch: len(batch["targets"]))
 
 
-def train_sentiment(config: SentimentConfig, run: RunFolder, *, resume: bool = False) -> TrainResult:
+def train_sentiment(
+    config: SentimentConfig, run: RunFolder, data: ReviewData, *, resume: bool = False
+) -> TrainResult:
     """Trains a sentiment model in a run folder. Teachers label texts first, then a language model is trained.
 
     Args:
         config: settings of the run.
         run: its folder; the language model has a run folder inside.
+        data: the reviews, from `sentiment.training.preparation.load_data`.
         resume: continue from the run's last checkpoint, or that of its language model.
 
     Returns:
@@ -42,7 +45,6 @@ def train_sentiment(config: SentimentConfig, run: RunFolder, *, resume: bool = F
     Raises:
         UserError: the reviews cannot be used, or the settings do not fit them.
     """
-    data = load_data(config)
     words = words_of_splits(config, data)
     has_checkpoint = resume and run.last_checkpoint.exists()
     labels = run_labels(run, data, has_checkpoint)

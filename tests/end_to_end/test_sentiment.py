@@ -17,8 +17,7 @@ SMALL = shlex.split(
     "--output-dropout 0.05 --precision float32"
 )
 PRETRAIN = shlex.split(
-    "--pretrain-window 5 --pretrain-batch-size 3 --pretrain-epochs 2 --samples 31 --epochs 1 "
-    "--cell simple --no-bidirectional"
+    "--pretrain-window 5 --pretrain-batch-size 3 --pretrain-epochs 2 --samples 31 --no-bidirectional"
 )
 
 # Runs the training script, and sends its own process the signal of Ctrl-C in the language model's third step.
@@ -50,6 +49,7 @@ print(json.dumps([labels, answer["probabilities"].numpy().tolist()]))
 """
 
 LONG = "the film with songs " * 20
+PLAIN_TEXT = "a superb house by the sea"
 TEXTS = {"A superb film!": "good", "dull": "bad", LONG + "lovely": "good", "awful " + LONG: "bad"}
 
 
@@ -75,9 +75,18 @@ def table(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def trained(table, script, tmp_path_factory) -> Path:
+def options(table) -> list:
+    """Options of training, with a language model."""
+    more = table.with_name("more.txt")
+    more.write_text("Rabbits ran by the sea. " * 9, encoding="utf-8")
+    options = ["--data", table, *SMALL, "--epochs", 6, "--validation-fraction", 0.2]
+    return [*options, "--pretrain", more, *PRETRAIN]
+
+
+@pytest.fixture(scope="session")
+def trained(options, script, tmp_path_factory) -> Path:
     run = tmp_path_factory.mktemp("runs") / "reviews"
-    done = script("train", "--data", table, "--out", run, *SMALL, "--epochs", 6, "--validation-fraction", 0.2)
+    done = script("train", *options, "--out", run)
     assert "validation is 20 % of train" in done.stdout
     assert "of the validation texts right" in done.stdout
     return run
@@ -93,7 +102,7 @@ def exported(trained, script, tmp_path_factory) -> Path:
 
 def test_training_leaves_a_whole_run_folder(trained):
     files = {"config.json", "vocabulary.json", "labels.json", "best.weights.h5", "last.npz", "history.csv"}
-    assert {file.name for file in trained.iterdir()} == {*files, "tensorboard"}
+    assert {file.name for file in trained.iterdir()} == {*files, "tensorboard", "language_model"}
 
 
 def test_evaluate_prints_the_model_beside_the_baseline(trained, script, tmp_path):
@@ -114,13 +123,18 @@ def test_evaluate_prints_the_model_beside_the_baseline(trained, script, tmp_path
     assert sum(row["right"] for row in rows) >= 34  # of 40, where three are wrong in the table
 
 
-def predicted(script, model, *arguments):
-    done = script("predict", "--model", model, "--format", "jsonl", "--", *TEXTS, *arguments)
-    return [json.loads(line) for line in done.stdout.splitlines()]
+@pytest.fixture(scope="session")
+def predicted(trained, script, tmp_path_factory) -> tuple[list[dict], str]:
+    """What the run predicts, with explanations, and the page of them."""
+    page = tmp_path_factory.mktemp("pages") / "page.html"
+    options = ("--model", trained, "--format", "jsonl", "--explain", "--page", page)
+    done = script("predict", *options, "--", *TEXTS, PLAIN_TEXT)
+    return [json.loads(line) for line in done.stdout.splitlines()], page.read_text(encoding="utf-8")
 
 
-def test_the_export_says_what_the_run_says(trained, exported, script):
-    of_run, of_export = (predicted(script, model) for model in (trained, exported))
+def test_the_export_says_what_the_run_says(predicted, exported, script):
+    done = script("predict", "--model", exported, "--format", "jsonl", "--", *TEXTS)
+    of_run, of_export = predicted[0][: len(TEXTS)], [json.loads(line) for line in done.stdout.splitlines()]
     assert [row["label"] for row in of_run] == [row["label"] for row in of_export] == list(TEXTS.values())
     for one, other in zip(of_run, of_export, strict=True):
         assert one["probabilities"] == pytest.approx(other["probabilities"], abs=1e-4)
@@ -134,31 +148,30 @@ def test_the_export_needs_tensorflow_alone(exported, python, tmp_path):
     np.testing.assert_allclose(np.sum(likely, axis=1), 1, rtol=1e-5)
 
 
-def test_prediction_explains_itself(trained, script, tmp_path):
-    text, page = "a superb house by the sea", tmp_path / "page.html"
-    done = script("predict", "--model", trained, "--explain", "--format", "jsonl", "--page", page, "--", text)
-    record = json.loads(done.stdout)
+def test_prediction_explains_itself(predicted):
+    record = predicted[0][-1]
     assert record["label"] == "good"
     weights = {item["word"]: item["weight"] for item in record["explanation"]["words"]}
     assert list(weights) == ["a", "superb", "house", "by", "the", "sea"]
     assert any(weights.values())
-    assert "superb" in page.read_text(encoding="utf-8")
+    assert "superb" in predicted[1]
 
 
-def test_a_run_that_stopped_in_its_language_model_equals_an_undisturbed_one(table, script, python, tmp_path):
+def test_a_run_that_stopped_in_its_language_model_equals_an_undisturbed_one(
+    trained, options, script, python, tmp_path
+):
     """Weights, optimizer, averages, random state and history, of both models, bit for bit."""
-    more = tmp_path / "more.txt"
-    more.write_text("Rabbits ran by the sea. " * 9, encoding="utf-8")
-    whole, parts = tmp_path / "whole", tmp_path / "parts"
-    options = ["--data", table, *SMALL, "--pretrain", more, *PRETRAIN]
-    script("train", *options, "--out", whole)
+    parts = tmp_path / "parts"
     stopped = python("-c", INTERRUPTED, *options, "--out", parts, status=130)
     assert "stopped: saved after step 3" in stopped.stderr
     script("train", "--out", parts, "--resume")
     for folder in (".", "language_model"):
         for name in ("history.csv", "vocabulary.json"):
-            assert (parts / folder / name).read_bytes() == (whole / folder / name).read_bytes()
-        with np.load(whole / folder / "last.npz") as expected, np.load(parts / folder / "last.npz") as found:
+            assert (parts / folder / name).read_bytes() == (trained / folder / name).read_bytes()
+        with (
+            np.load(trained / folder / "last.npz") as expected,
+            np.load(parts / folder / "last.npz") as found,
+        ):
             assert found.files == expected.files
             for name in expected.files:
                 np.testing.assert_array_equal(found[name], expected[name], err_msg=name)

@@ -10,6 +10,7 @@ import h5py
 import numpy as np
 import pytest
 
+from sentiment import train
 from sentiment.app import APP
 from sentiment.config import LANGUAGE_FOLDER, SentimentConfig
 from sentiment.data.load import load_reviews
@@ -17,10 +18,11 @@ from sentiment.text.words import split_words
 from sentiment.training import pretraining
 from sentiment.training import run as training
 from sentiment.training.batches import ReviewBatches
+from sentiment.training.preparation import load_data
 from sentiment.training.pretraining import load_language_model
 from sentiment.training.run import REVIEWS, train_sentiment
 from shared.runs.folder import RunError, RunFolder
-from shared.system.cli import UserError
+from shared.system.cli import UserError, run_script
 from shared.system.signals import Interrupted
 from shared.text.vocabulary import Vocabulary
 from shared.training.windows import TextWindows
@@ -98,7 +100,7 @@ def reviews_of(table, split):
 def run_training(path, table, resume=False, **changes):
     config = dataclasses.replace(TINY, data=(str(table),), **changes)
     run = RunFolder.create(path, dataclasses.asdict(config), "sentiment", resume=resume)
-    return train_sentiment(config, run, resume=resume), run
+    return train_sentiment(config, run, load_data(config), resume=resume), run
 
 
 @pytest.fixture
@@ -214,6 +216,15 @@ def test_a_stopped_run_goes_on_bit_for_bit(tmp_path, table, undisturbed, stop_at
     result, _ = run_training(tmp_path / "run", table, resume=True)
     assert result == undisturbed[1]
     assert_same_run(tmp_path / "run", undisturbed[0])
+
+
+def test_a_finished_run_says_so_when_it_is_resumed(undisturbed, capsys):
+    before = (undisturbed[0] / "last.npz").read_bytes()
+    assert run_script(train.main, ["--out", str(undisturbed[0]), "--resume"]) == 0
+    out = capsys.readouterr().out
+    assert f"The run in {undisturbed[0]} is finished already; its results follow." in out
+    assert f"Best epoch {undisturbed[1].best_epoch}: " in out
+    assert (undisturbed[0] / "last.npz").read_bytes() == before
 
 
 def test_mixed_bfloat16_and_an_adversary_learn_too(tmp_path, table):

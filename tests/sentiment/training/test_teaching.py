@@ -14,6 +14,7 @@ from sentiment.evaluation.baseline import NBSVM
 from sentiment.training import run as training
 from sentiment.training import teaching
 from sentiment.training.batches import ReviewBatches
+from sentiment.training.preparation import load_data
 from sentiment.training.run import train_sentiment
 from sentiment.training.teaching import TAUGHT_FILE, load_taught, save_taught, teach
 from shared.runs.folder import RunError, RunFolder
@@ -53,7 +54,7 @@ def run_training(path, tables, resume=False, **changes):
     changes = {"teachers": ("nb-svm",), "unlabelled": (str(tables[1]),), **changes}
     config = dataclasses.replace(TINY, data=(str(tables[0]),), **changes)
     run = RunFolder.create(path, dataclasses.asdict(config), "sentiment", resume=resume)
-    return train_sentiment(config, run, resume=resume), run
+    return train_sentiment(config, run, load_data(config), resume=resume), run
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from captioning.app import APP
 from captioning.config import CaptioningConfig, recipe
-from captioning.data.examples import load_examples
+from captioning.data.load import load_examples
 from shared.commands import open_run, parse_training, training_parser
 from shared.system.cli import run_script
 from shared.system.quiet import import_tensorflow_quietly

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from captioning.data.examples import Example, load_examples
+from captioning.data.examples import Example
+from captioning.data.load import load_examples
 from captioning.evaluation.official import official_metrics
 from captioning.prediction.results import Result, scored
 from shared.system.cli import UserError

@@ -11,8 +11,9 @@ from PIL import Image
 
 from captioning import load_model
 from captioning.config import CaptioningConfig
-from captioning.data.examples import CaptionData, Example, load_examples
+from captioning.data.examples import CaptionData, Example
 from captioning.data.images import resize
+from captioning.data.load import load_examples
 from captioning.model.captions import Caption
 from captioning.model.encoder import Encoder
 from captioning.training.run import (

@@ -6,6 +6,7 @@ import pytest
 
 from sentiment.data.labels import LABELS_FILE, load_labels, save_labels
 from shared.runs.folder import RunError, RunFolder
+from shared.system.files import FileError
 
 
 @pytest.fixture
@@ -53,5 +54,5 @@ def test_a_file_of_something_else(run, content):
 
 def test_a_folder_that_cannot_be_written(run):
     (run.path / LABELS_FILE).mkdir()
-    with pytest.raises(RunError, match="could not write"):
+    with pytest.raises(FileError, match="could not write"):
         save_labels(run, ("a", "b"))

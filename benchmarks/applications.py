@@ -7,7 +7,6 @@ has loss, gradient, clipping, optimizer and weight average, as in training. Side
 alone. Times are those of the median round, the ratio is the median of the ratios round by round.
 """
 
-import argparse
 import contextlib
 import dataclasses
 import statistics
@@ -17,7 +16,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from benchmarks.machine import describe_machine
-from shared.system.cli import run_script
+from shared.system.cli import Parser, run_script
 from shared.system.options import whole_number
 from shared.system.quiet import import_tensorflow_quietly
 
@@ -32,9 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "sentiment, adversarial": lambda policy: _sentiment(policy, adversarial=1.0),
         "sentiment, language model": _language_model,
     }
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.applications", description=__doc__.split("\n")[0]
-    )
+    parser = Parser("benchmarks.applications", description=__doc__.split("\n")[0])
     parser.add_argument("--app", nargs="+", choices=list(applications), default=list(applications))
     parser.add_argument("--rounds", type=whole_number, default=7, help="turns a side (default: %(default)s)")
     arguments = parser.parse_args(argv)

@@ -6,21 +6,18 @@ Each round writes one text, then many, by `charlm.prediction.generate`; the prom
 built before. The last line of each side tells whether later characters cost more than early ones.
 """
 
-import argparse
 import statistics
 import time
 from collections.abc import Sequence
 
 from benchmarks.machine import describe_machine
 from charlm import load_model
-from shared.system.cli import run_script
+from shared.system.cli import Parser, run_script
 from shared.system.options import whole_number
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.generation", description=__doc__.split("\n")[0]
-    )
+    parser = Parser("benchmarks.generation", description=__doc__.split("\n")[0])
     parser.add_argument("--model", default="shakespeare", help="preset or run folder (default: %(default)s)")
     parser.add_argument("--streams", type=whole_number, default=64, help="texts side by side (%(default)s)")
     parser.add_argument("--num-chars", type=whole_number, default=4096, help="of each text (%(default)s)")

@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 
 from benchmarks.machine import describe_machine
-from shared.system.cli import run_script
+from shared.system.cli import Parser, run_script
 from shared.system.options import whole_number
 from shared.system.quiet import import_tensorflow_quietly
 
@@ -37,9 +37,7 @@ class Size(NamedTuple):
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.recurrent", description=__doc__.split("\n")[0]
-    )
+    parser = Parser("benchmarks.recurrent", description=__doc__.split("\n")[0])
     parser.add_argument("--cell", nargs="+", choices=("lstm", "gru"), default=["lstm", "gru"])
     parser.add_argument("--size", nargs="+", type=_size, default=[_size(size) for size in SIZES])
     parser.add_argument("--kind", nargs="+", choices=KINDS, default=list(KINDS))

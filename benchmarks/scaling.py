@@ -7,7 +7,6 @@ resident set grew by from a step over two time steps to steps over all. A traini
 `benchmarks.recurrent`. For the plot, matplotlib has to be installed.
 """
 
-import argparse
 import statistics
 import sys
 import time
@@ -19,7 +18,7 @@ from typing import NamedTuple
 
 from benchmarks.machine import describe_machine
 from benchmarks.recurrent import POLICIES, Size, make_inputs, make_side
-from shared.system.cli import UserError, run_script
+from shared.system.cli import Parser, UserError, run_script
 from shared.system.options import whole_number
 from shared.system.quiet import import_tensorflow_quietly
 
@@ -39,7 +38,7 @@ class Cost(NamedTuple):
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.scaling", description=__doc__.split("\n")[0])
+    parser = Parser("benchmarks.scaling", description=__doc__.split("\n")[0])
     parser.add_argument("--cell", choices=("lstm", "gru"), default="lstm")
     parser.add_argument("--units", type=whole_number, default=256)
     parser.add_argument(

@@ -6,7 +6,6 @@ For windows of the validation text, the gradient of the cost of the last charact
 steps before: its norm, mean over windows, relative to that at k = 0.
 """
 
-import argparse
 from collections.abc import Sequence
 
 import numpy as np
@@ -15,16 +14,14 @@ from benchmarks.machine import describe_machine
 from charlm import load_model
 from charlm.data.ids import encode_split
 from charlm.data.load import load_text
-from shared.system.cli import run_script
+from shared.system.cli import Parser, run_script
 from shared.system.options import whole_number
 
 DISTANCES = (0, 1, 2, 4, 8, 16, 32, 64, 128)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.vanishing", description=__doc__.split("\n")[0]
-    )
+    parser = Parser("benchmarks.vanishing", description=__doc__.split("\n")[0])
     parser.add_argument("--model", nargs="+", required=True, help="presets or run folders")
     parser.add_argument("--data", required=True, help="text; its validation split is read")
     parser.add_argument("--windows", type=whole_number, default=128, help="(default: %(default)s)")

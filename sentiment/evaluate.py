@@ -8,10 +8,7 @@ import json
 from collections.abc import Sequence
 
 from sentiment.app import APP
-from sentiment.evaluation import report
-from sentiment.evaluation.comparison import measure_baseline, measure_model
 from sentiment.evaluation.options import add_data_options, add_output_options
-from sentiment.evaluation.tables import tables
 from shared.system.cli import Parser, run_script
 from shared.system.output import check_outputs, open_output, write_whole
 
@@ -37,6 +34,11 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the script; returns its exit status."""
     arguments = parse_arguments(argv)
+    # Not at the top: scikit-learn takes a second to import, and --help needs none of it.
+    from sentiment.evaluation import report
+    from sentiment.evaluation.comparison import measure_baseline, measure_model
+    from sentiment.evaluation.tables import tables
+
     name, split = arguments.model, arguments.split
     trained = APP.trained_with(name)
     config = report.data_settings(name, vars(arguments), trained)

@@ -8,14 +8,14 @@ from captioning.config import SOURCES
 from captioning.data.load import load_examples
 from captioning.data.report import describe, examine
 from shared.data.report import print_report
-from shared.system.cli import run_script
+from shared.system.cli import Parser, run_script
 from shared.system.options import whole_number
 from shared.system.output import check_output
 
 
 def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m captioning.data",
+    parser = Parser(
+        "captioning.data",
         description="Report what a source of captions holds.",
         epilog="Exit status: 0; 1 if rows or images are bad; 2 if the source cannot be used.",
     )

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from charlm.config import SOURCES
 from charlm.data.load import load_text
 from charlm.data.report import describe
-from shared.system.cli import run_script
+from shared.system.cli import Parser, run_script
 
 
 def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m charlm.data",
+    parser = Parser(
+        "charlm.data",
         description="Report what a source of text holds.",
         epilog="Exit status: 0; 2 if the source cannot be used.",
     )

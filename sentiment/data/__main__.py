@@ -9,14 +9,14 @@ from sentiment.config import SOURCES
 from sentiment.data.load import load_reviews
 from sentiment.data.report import describe, examine
 from shared.data.report import print_report
-from shared.system.cli import run_script
+from shared.system.cli import Parser, run_script
 from shared.system.options import whole_number
 from shared.system.output import check_output
 
 
 def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m sentiment.data",
+    parser = Parser(
+        "sentiment.data",
         description="Report what a source of labelled texts holds.",
         epilog="Exit status: 0; 1 if rows were left out; 2 if the source cannot be used.",
     )

@@ -20,7 +20,7 @@ TEXT = "a bad cab faced a deaf bee,\nand a bee fed a cad.\n" * 7 + "\u00e9t\u00e
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory) -> Path:
+def work(tmp_path_factory) -> Path:
     """A folder with a text and the run of a small model on it."""
     folder = tmp_path_factory.mktemp("evaluate")
     (folder / "text.txt").write_text(TEXT, encoding="utf-8")
@@ -39,11 +39,11 @@ def make_run(path: Path, app: str = "charlm", **settings) -> CharLM:
 
 
 @pytest.fixture
-def run(place, capsys):
-    """Runs the script on the model of `place`, unless options say otherwise; gives status, output, errors."""
+def run(work, capsys):
+    """Runs the script on the model of `work`, unless options say otherwise; gives status, output, errors."""
 
     def call(*options, model="run"):
-        status = run_script(evaluate.main, ["--model", str(place / model), *map(str, options)])
+        status = run_script(evaluate.main, ["--model", str(work / model), *map(str, options)])
         return status, *capsys.readouterr()
 
     return call
@@ -70,9 +70,9 @@ def split_of(text: str, split: str, fraction: float = 0.2) -> str:
 
 
 @pytest.mark.parametrize("split", ["train", "validation", "all"])
-def test_carried_and_windowed_are_those_of_the_scorer(place, record, split):
+def test_carried_and_windowed_are_those_of_the_scorer(work, record, split):
     found, _ = record("--split", split, "--window", 7, "--no-baseline")
-    model = APP.load(place / "run")
+    model = APP.load(work / "run")
     text = split_of(TEXT, split)
     scorer = Scorer(model, window=7)
     ids = model.vocabulary.encode(text)
@@ -93,9 +93,9 @@ def test_the_text_has_characters_that_the_vocabulary_lacks(record):
     assert found["predicted_tokens"] > found["predicted_characters"]
 
 
-def test_the_baseline_is_fitted_and_chosen_on_the_training_part(place, record):
+def test_the_baseline_is_fitted_and_chosen_on_the_training_part(work, record):
     found, out = record()
-    vocabulary = APP.load(place / "run").vocabulary
+    vocabulary = APP.load(work / "run").vocabulary
     train = vocabulary.encode(split_of(TEXT, "train"))
     text = split_of(TEXT, "validation")
     order = best_order(train, len(vocabulary))
@@ -105,10 +105,10 @@ def test_the_baseline_is_fitted_and_chosen_on_the_training_part(place, record):
     assert f"Kneser-Ney {order}-gram" in out
 
 
-def test_dynamic_evaluation_stands_beside_them(place, record):
+def test_dynamic_evaluation_stands_beside_them(work, record):
     options = ("--dynamic", "--dynamic-segment", 7, "--dynamic-rate", 0.0003, "--dynamic-decay", 0.02)
     found, out = record(*options, "--no-baseline")
-    model = APP.load(place / "run")
+    model = APP.load(work / "run")
     train, ids = (model.vocabulary.encode(split_of(TEXT, split)) for split in ("train", "validation"))
     rms = dynamic.gradient_rms(model, train, segment=7)
     score = dynamic.dynamic(model, ids, rms=rms, segment=7, learning_rate=0.0003, decay=0.02)
@@ -134,13 +134,13 @@ def test_the_command_line_has_the_settings_of_dynamic_evaluation(record):
 # -- what is printed -------------------------------------------------------------------------------------
 
 
-def test_the_table_names_model_data_rule_and_split(place, run):
+def test_the_table_names_model_data_rule_and_split(work, run):
     status, out, err = run("--window", 7)
     assert (status, err) == (0, "")
     heading, figures = out.split("\n\n", 1)
     assert heading.splitlines() == [
-        f"model  {place / 'run'}: lstm, 1 x 5, 11 characters and 256 bytes",
-        f"data   {place / 'text.txt'}: first 80 % train, last 20 % validation of 371 characters",
+        f"model  {work / 'run'}: lstm, 1 x 5, 11 characters and 256 bytes",
+        f"data   {work / 'text.txt'}: first 80 % train, last 20 % validation of 371 characters",
         "split  validation: 75 characters; all but the first are predicted",
     ]
     lines = figures.splitlines()
@@ -164,15 +164,15 @@ def test_the_figures_printed_are_those_written(record):
 # -- data ------------------------------------------------------------------------------------------------
 
 
-def test_data_and_fractions_are_those_of_the_run(place, record):
+def test_data_and_fractions_are_those_of_the_run(work, record):
     found, _ = record("--no-baseline")
-    assert found["data"] == [str(place / "text.txt")]
+    assert found["data"] == [str(work / "text.txt")]
     assert (found["validation_fraction"], found["test_fraction"]) == (0.2, 0.0)
     assert found["rule"] == "first 80 % train, last 20 % validation of 371 characters"
     assert found["notes"] == []
 
 
-def test_other_data_are_cut_as_the_run_cut_its_own_unless_told(place, record, tmp_path):
+def test_other_data_are_cut_as_the_run_cut_its_own_unless_told(work, record, tmp_path):
     (tmp_path / "a.txt").write_text("a bee\n" * 20)
     (tmp_path / "b.txt").write_text("a cab\n" * 20)
     found, _ = record("--data", tmp_path / "a.txt", tmp_path / "b.txt", "--no-baseline")
@@ -235,10 +235,10 @@ def test_no_baseline_where_the_text_is_too_long_to_be_counted(record, monkeypatc
     assert encoded == ["validation"]  # the training part may be larger than the disk
 
 
-def test_figures_that_are_no_numbers_are_null(place, record):
-    model = make_run(place / "diverged", data=(str(place / "text.txt"),))
+def test_figures_that_are_no_numbers_are_null(work, record):
+    model = make_run(work / "diverged", data=(str(work / "text.txt"),))
     model.weights[0].assign(np.full(model.weights[0].shape, np.nan))
-    model.save_weights(place / "diverged" / "best.weights.h5")
+    model.save_weights(work / "diverged" / "best.weights.h5")
     found, out = record("--no-baseline", model="diverged")
     assert found["scores"]["carried"]["nats_per_character"] is None
     assert "nan" in out
@@ -295,16 +295,16 @@ def test_there_must_be_such_a_model(run):
     assert "There is no model" in err
 
 
-def test_a_run_of_another_application_is_refused(place, run):
-    make_run(place / "captions", app="captioning", data=(str(place / "text.txt"),))
+def test_a_run_of_another_application_is_refused(work, run):
+    make_run(work / "captions", app="captioning", data=(str(work / "text.txt"),))
     status, _, err = run(model="captions")
     assert status == 2
     assert "holds a run of 'captioning'; expected one of 'charlm'" in err
 
 
-def test_an_edited_vocabulary_is_refused(place, run):
-    make_run(place / "edited", data=(str(place / "text.txt"),))
-    file = place / "edited" / "vocabulary.json"
+def test_an_edited_vocabulary_is_refused(work, run):
+    make_run(work / "edited", data=(str(work / "text.txt"),))
+    file = work / "edited" / "vocabulary.json"
     file.write_text(file.read_text(encoding="utf-8").replace('"b"', '"q"'), encoding="utf-8")
     status, _, err = run(model="edited")
     assert status == 2
@@ -312,20 +312,20 @@ def test_an_edited_vocabulary_is_refused(place, run):
     assert "changed" in err
 
 
-def test_a_run_without_a_checkpoint_is_refused(place, run):
-    make_run(place / "young", data=(str(place / "text.txt"),))
-    (place / "young" / "best.weights.h5").unlink()
+def test_a_run_without_a_checkpoint_is_refused(work, run):
+    make_run(work / "young", data=(str(work / "text.txt"),))
+    (work / "young" / "best.weights.h5").unlink()
     status, _, err = run(model="young")
     assert status == 2
     assert "has no checkpoint yet" in err
 
 
-def test_standard_input_of_the_training_cannot_be_read_again(place, run):
-    make_run(place / "piped", data=("-",))
+def test_standard_input_of_the_training_cannot_be_read_again(work, run):
+    make_run(work / "piped", data=("-",))
     status, _, err = run(model="piped")
     assert status == 2
     assert "was trained on standard input. Name a text with --data." in err
-    assert run("--data", place / "text.txt", "--no-baseline", model="piped")[0] == 0
+    assert run("--data", work / "text.txt", "--no-baseline", model="piped")[0] == 0
 
 
 # -- exported models -------------------------------------------------------------------------------------
@@ -338,8 +338,8 @@ def test_standard_input_of_the_training_cannot_be_read_again(place, run):
         (["--data", "hello", "--dynamic"], "is an exported SavedModel, which can be neither trained nor"),
     ],
 )
-def test_an_exported_model_knows_no_data_and_does_not_learn(place, run, options, message):
-    folder = place / "only-named"
+def test_an_exported_model_knows_no_data_and_does_not_learn(work, run, options, message):
+    folder = work / "only-named"
     folder.mkdir(exist_ok=True)
     (folder / "saved_model.pb").touch()
     (folder / "charlm.json").touch()

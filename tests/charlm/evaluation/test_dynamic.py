@@ -68,12 +68,12 @@ def dynamic_in_numpy(model, ids, rms, segment, rate, decay) -> float:
             model, tokens[: len(targets)][None], targets[None], states
         )
         nats += found
-        for place, gradient in enumerate(gradients):
+        for index, gradient in enumerate(gradients):
             pull, speed = decay, rate
             if rms is not None:
-                pull = np.minimum(decay * rms[place] / mean, 1.0)
-                speed = rate / (rms[place] + 0.1 * mean)
-            present[place] = present[place] + pull * (trained[place] - present[place]) - speed * gradient
+                pull = np.minimum(decay * rms[index] / mean, 1.0)
+                speed = rate / (rms[index] + 0.1 * mean)
+            present[index] = present[index] + pull * (trained[index] - present[index]) - speed * gradient
     for weight, value in zip(model.weights, trained, strict=True):
         weight.assign(value)
     return nats

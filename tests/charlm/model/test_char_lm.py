@@ -73,8 +73,8 @@ def test_steps_equal_the_call(settings):
     model = make_model(**settings)
     tokens, states = some_tokens(), model.get_initial_state(BATCH)
     found = []
-    for place in range(TIME):
-        logits, states = model.step(tokens[:, place], states)
+    for index in range(TIME):
+        logits, states = model.step(tokens[:, index], states)
         found.append(logits)
     logits, final = model.logits(tokens)
     close(np.stack(found, axis=1), model(tokens))

@@ -30,8 +30,8 @@ def model() -> CharLM:
 def nats_by_steps(model, ids, window=None) -> list[float]:
     """What each token but the first costs, one step at a time, in float64."""
     nats = []
-    for place, (token, target) in enumerate(itertools.pairwise(ids)):
-        if place == 0 or (window and place % window == 0):
+    for index, (token, target) in enumerate(itertools.pairwise(ids)):
+        if index == 0 or (window and index % window == 0):
             states = model.get_initial_state(1)
         logits, states = model.step(np.array([token]), states)
         logits = np.asarray(logits, dtype=np.float64)[0]

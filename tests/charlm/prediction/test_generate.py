@@ -47,8 +47,8 @@ class Recital:
         return [[tf.zeros((batch_size,), tf.int32)]]
 
     def step(self, tokens, states):
-        ((place,),) = states
-        return tf.gather(self.table, place % len(self.table)), [[place + 1]]
+        ((index,),) = states
+        return tf.gather(self.table, index % len(self.table)), [[index + 1]]
 
     def read(self, tokens, states):
         return None, states
@@ -60,10 +60,10 @@ def write_in_numpy(model, prompts, count, seed, temperature):
     for row, prompt in enumerate(prompts):
         ids = model.vocabulary.encode(prompt).tolist() or [model.vocabulary.start]
         written = []
-        for place in range(count):
+        for index in range(count):
             logits = np.asarray(model(np.array([ids + written]))[0, -1], np.float64) / temperature
             cumulated = np.cumsum(np.exp(logits - logits.max()))
-            chance = float(tf.random.stateless_uniform((len(prompts),), (seed, place))[row])
+            chance = float(tf.random.stateless_uniform((len(prompts),), (seed, index))[row])
             written.append(int(np.searchsorted(cumulated, chance * cumulated[-1], side="right")))
         texts.append(written)
     return texts

@@ -71,15 +71,15 @@ def _tokens(shape, vocabulary) -> np.ndarray:
 
 
 def _captioning(policy: str) -> Callable[[], object]:
-    from captioning.config import CaptioningConfig
-    from captioning.model.captioner import PRESETS, Captioner
-    from captioning.training.run import CaptionLoss, make_optimizer
-    from shared.runs.folder import RunFolder
+    from captioning.app import APP
+    from captioning.model.captioner import Captioner
+    from captioning.training.run import CaptionLoss
+    from shared.training.optimizers import make_adamw
     from shared.training.step import TrainStep
 
-    config = CaptioningConfig.from_run(RunFolder.open(PRESETS / "flickr8k", "captioning"))
+    config = APP.trained_with("flickr8k")
     config = dataclasses.replace(config, mixed_bfloat16=policy == "mixed_bfloat16")
-    vocabulary = Captioner.from_any("flickr8k").vocabulary
+    vocabulary = APP.load("flickr8k").vocabulary
     model = Captioner.from_settings(config, vocabulary, encoder_weights=None)
     model.encoder.trainable = False
     cells = model.encoder.grid[0] * model.encoder.grid[1]
@@ -88,7 +88,8 @@ def _captioning(policy: str) -> Callable[[], object]:
         "features": np.ones((config.batch_size, cells, model.encoder.channels), np.float32),
     }
     loss = CaptionLoss(config.label_smoothing)
-    step = TrainStep(model, make_optimizer(config, 1000), loss, config.clip_norm, config.average_decay)
+    optimizer = make_adamw(config.learning_rate, config.weight_decay)
+    step = TrainStep(model, optimizer, loss, config.clip_norm, config.average_decay)
     return lambda: step(batch)
 
 

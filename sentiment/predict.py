@@ -4,14 +4,12 @@ With --explain, it weighs the words that decided.
 """
 
 import argparse
-import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from sentiment.app import APP
-from sentiment.prediction.inputs import STDIN, Item, from_arguments, open_texts
+from sentiment.prediction.inputs import STDIN, open_items
 from sentiment.prediction.options import add_input_options, add_result_options, find_mistake
 from sentiment.prediction.page import render
 from sentiment.prediction.results import Counts, Result, write_results
@@ -54,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             "An exported model cannot explain its results: it has no gradients. Name a preset or the run "
             "folder from which it was exported."
         )
-    with _open_items(arguments) as items:
+    with open_items(arguments.texts, arguments.input, arguments.text_column) as items:
         model = APP.load(arguments.model)
         results = classify_texts(
             model,
@@ -76,15 +74,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         write_whole(arguments.page, render(explained, arguments.model))
     _print_counts(counts, arguments.abstain_below)
     return 1 if counts.errors else 0
-
-
-def _open_items(arguments) -> AbstractContextManager[Iterator[Item]]:
-    if arguments.input is not None:
-        return open_texts(arguments.input, arguments.text_column)
-    for text in arguments.texts:
-        if os.path.isfile(text):
-            print(f"treating {text!r} as text; use --input {text} to read the file", file=sys.stderr)
-    return nullcontext(from_arguments(arguments.texts))
 
 
 def _make_explainer(model):

@@ -11,8 +11,9 @@ error, and reading continues.
 import codecs
 import contextlib
 import gzip
+import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
@@ -42,6 +43,21 @@ class Item(NamedTuple):
     text: str | None
     fields: Mapping[str, Any]
     error: str | None
+
+
+def open_items(
+    texts: Sequence[str], name: str | None, column: str
+) -> contextlib.AbstractContextManager[Iterator[Item]]:
+    """Opens the items of a command line: those of the file `name`, or the texts themselves if it is None.
+
+    A text that is the name of a file is a text all the same; standard error says how to read the file.
+    """
+    if name is not None:
+        return open_texts(name, column)
+    for text in texts:
+        if os.path.isfile(text):
+            print(f"treating {text!r} as text; use --input {text} to read the file", file=sys.stderr)
+    return contextlib.nullcontext(from_arguments(texts))
 
 
 def from_arguments(texts: Iterable[str]) -> Iterator[Item]:

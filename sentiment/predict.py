@@ -53,13 +53,17 @@ def main(argv: Sequence[str] | None = None) -> int:
             "folder from which it was exported."
         )
     with open_items(arguments.texts, arguments.input, arguments.text_column) as items:
-        model = APP.load(arguments.model)
+        model, explainer = APP.load(arguments.model), None
+        if explains:
+            from sentiment.prediction.explain import Explainer  # imports TensorFlow
+
+            explainer = Explainer(model)
         results = classify_texts(
             model,
             items,
             batch_size=arguments.batch_size,
             abstain_below=arguments.abstain_below,
-            explainer=_make_explainer(model) if explains else None,
+            explainer=explainer,
         )
         if arguments.input:
             results = progress_bar(results, unit="text", delay=PATIENCE)
@@ -74,12 +78,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         write_whole(arguments.page, render(explained, arguments.model))
     _print_counts(counts, arguments.abstain_below)
     return 1 if counts.errors else 0
-
-
-def _make_explainer(model):
-    from sentiment.prediction.explain import Explainer
-
-    return Explainer(model)
 
 
 def _collect(results: Iterable[Result], collected: list[Result]) -> Iterator[Result]:

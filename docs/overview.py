@@ -18,8 +18,8 @@ HERE = Path(__file__).parent
 WIDTH = 100
 COMMANDS = (
     "python -m captioning.predict",
-    "python -m charlm.generate --prompt 'KING HENRY:' --num-chars 150 --seed 7",
-    "python -m sentiment.predict --explain --color always 'Great cast, and still the dullest film.'",
+    "python -m charlm.generate 'KING HENRY:' --num-chars 140 --seed 7",
+    "python -m sentiment.predict --explain --color always 'The acting is wooden, but I loved the end.'",
 )
 
 

@@ -17,22 +17,6 @@ from shared.system.cli import UserError, run_script
 from shared.text.vocabulary import Vocabulary
 
 VOCABULARY = Vocabulary((*Vocabulary.SPECIALS, "a", "good", "bad", "film"))
-(GOOD,) = VOCABULARY.encode(["good"])
-
-
-class FakeModel:
-    """Likes a text the more often it says good; a stand-in for the model."""
-
-    labels, vocabulary = ("negative", "positive"), VOCABULARY
-
-    def __init__(self):
-        self.batches = []
-
-    def probabilities_of_ids(self, sequences, progress=None):
-        self.batches.append(len(sequences))
-        counts = np.array([np.count_nonzero(ids == GOOD) for ids in sequences])
-        good = (1 - 0.5 ** (1.0 + counts)).astype(np.float32)
-        return np.stack([1 - good, good], axis=1)
 
 
 def application(load_run):
@@ -41,10 +25,9 @@ def application(load_run):
 
 
 @pytest.fixture
-def model(monkeypatch):
-    fake = FakeModel()
-    monkeypatch.setattr(predict, "APP", application(lambda run: fake))
-    return fake
+def model(fake_model, monkeypatch):
+    monkeypatch.setattr(predict, "APP", application(lambda run: fake_model))
+    return fake_model
 
 
 @pytest.fixture(autouse=True)

@@ -136,6 +136,18 @@ def test_a_megabyte_is_one_text(model, capsys):
     assert len(record["text"]) == 5 * 2**18
 
 
+def test_an_export_predicts_what_its_run_predicts(small_run, small_export, odd_texts, monkeypatch, capsys):
+    monkeypatch.setattr(predict, "APP", APP)
+    texts = [text for text in odd_texts if "\ud800" not in text]
+    said = []
+    for path in (small_run.path, small_export):
+        assert run("--model", path, "--format", "jsonl", "--", *texts) == 0
+        said.append([json.loads(line) for line in capsys.readouterr().out.splitlines()])
+    for one, other in zip(*said, strict=True):
+        assert one["label"] == other["label"]
+        assert one["probabilities"] == pytest.approx(other["probabilities"], abs=1e-4)
+
+
 # -- mistakes --------------------------------------------------------------------------------------------
 
 

@@ -14,13 +14,15 @@ from sentiment.app import APP
 from sentiment.prediction.inputs import STDIN, Item, from_arguments, open_texts
 from sentiment.prediction.options import add_input_options, add_result_options, find_mistake
 from sentiment.prediction.page import render
-from sentiment.prediction.results import Result, print_counts, write_results
+from sentiment.prediction.results import Counts, Result, write_results
 from sentiment.prediction.shading import wants_color
 from sentiment.prediction.stream import classify_texts
 from shared.runs.presets import is_export
 from shared.system.cli import Parser, UserError, run_script
 from shared.system.output import check_outputs, write_whole
 from shared.system.progress import progress_bar
+
+PATIENCE = 2.0  # seconds before a progress bar appears
 
 
 def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -53,20 +55,16 @@ def main(argv: Sequence[str] | None = None) -> int:
             "folder from which it was exported."
         )
     with _open_items(arguments) as items:
-        model, explainer = APP.load(arguments.model), None
-        if explains:
-            from sentiment.prediction.explain import Explainer
-
-            explainer = Explainer(model)
+        model = APP.load(arguments.model)
         results = classify_texts(
             model,
             items,
             batch_size=arguments.batch_size,
             abstain_below=arguments.abstain_below,
-            explainer=explainer,
+            explainer=_make_explainer(model) if explains else None,
         )
         if arguments.input:
-            results = progress_bar(results, unit="text", delay=2.0)
+            results = progress_bar(results, unit="text", delay=PATIENCE)
         explained: list[Result] = []
         if arguments.page is not None:
             results = _collect(results, explained)
@@ -76,7 +74,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise UserError("The input holds no texts. Expected at least one line that is not empty.")
     if arguments.page is not None:
         write_whole(arguments.page, render(explained, arguments.model))
-    print_counts(counts, arguments.abstain_below)
+    _print_counts(counts, arguments.abstain_below)
     return 1 if counts.errors else 0
 
 
@@ -89,10 +87,24 @@ def _open_items(arguments) -> AbstractContextManager[Iterator[Item]]:
     return nullcontext(from_arguments(arguments.texts))
 
 
+def _make_explainer(model):
+    from sentiment.prediction.explain import Explainer
+
+    return Explainer(model)
+
+
 def _collect(results: Iterable[Result], collected: list[Result]) -> Iterator[Result]:
     for result in results:
         collected.append(result)
         yield result
+
+
+def _print_counts(counts: Counts, abstain_below: float) -> None:
+    if counts.errors:
+        print(f"{counts.errors} of {counts.results} texts could not be used.", file=sys.stderr)
+    if abstain_below:
+        answered = counts.results - counts.errors
+        print(f"{counts.abstained} of {answered} texts below {abstain_below:g}: abstained.", file=sys.stderr)
 
 
 if __name__ == "__main__":

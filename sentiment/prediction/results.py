@@ -118,15 +118,6 @@ def write_results(
     return Counts(done, errors, abstained)
 
 
-def print_counts(counts: Counts, abstain_below: float) -> None:
-    """Prints on standard error how many texts could not be used, and for how many the model abstained."""
-    if counts.errors:
-        print(f"{counts.errors} of {counts.results} texts could not be used.", file=sys.stderr)
-    if abstain_below:
-        answered = counts.results - counts.errors
-        print(f"{counts.abstained} of {answered} texts below {abstain_below:g}: abstained.", file=sys.stderr)
-
-
 class TextWriter:
     """A line for each text: label, probability, and the beginning of the text. Errors have no line here."""
 

@@ -64,7 +64,7 @@ def test_two_outputs_may_not_be_one_file(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("in").touch()
     check_outputs({"--a": Path("a"), "--b": None, "--c": Path("c")}, [Path("in")])
-    with pytest.raises(UserError, match="^--a and --c both name a. Name two files"):
+    with pytest.raises(UserError, match=r"^--a and --c both name a\. Name two files"):
         check_outputs({"--a": Path("a"), "--b": None, "--c": tmp_path / "a"})
     with pytest.raises(UserError, match="in is one of the inputs"):
         check_outputs({"--a": Path("a"), "--b": Path("in")}, iter([Path("in")]))

@@ -6,6 +6,7 @@ import shlex
 import shutil
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 
@@ -48,7 +49,7 @@ labels = [name.decode() for name in answer["labels"].numpy()]
 print(json.dumps([labels, answer["probabilities"].numpy().tolist()]))
 """
 
-LONG = "the film with songs " * 20
+LONG = "the film with songs " * 6
 PLAIN_TEXT = "a superb house by the sea"
 TEXTS = {"A superb film!": "good", "dull": "bad", LONG + "lovely": "good", "awful " + LONG: "bad"}
 
@@ -132,19 +133,14 @@ def predicted(trained, script, tmp_path_factory) -> tuple[list[dict], str]:
     return [json.loads(line) for line in done.stdout.splitlines()], page.read_text(encoding="utf-8")
 
 
-def test_the_export_says_what_the_run_says(predicted, exported, script):
-    done = script("predict", "--model", exported, "--format", "jsonl", "--", *TEXTS)
-    of_run, of_export = predicted[0][: len(TEXTS)], [json.loads(line) for line in done.stdout.splitlines()]
-    assert [row["label"] for row in of_run] == [row["label"] for row in of_export] == list(TEXTS.values())
-    for one, other in zip(of_run, of_export, strict=True):
-        assert one["probabilities"] == pytest.approx(other["probabilities"], abs=1e-4)
-        assert sum(one["probabilities"].values()) == pytest.approx(1, abs=1e-4)
-
-
-def test_the_export_needs_tensorflow_alone(exported, python, tmp_path):
+def test_the_export_needs_tensorflow_alone_and_says_what_the_run_says(predicted, exported, python, tmp_path):
     moved = shutil.copytree(exported, tmp_path / "moved")
     labels, likely = json.loads(python("-I", "-c", ALONE, moved, *TEXTS, cwd=tmp_path).stdout)
-    assert labels == list(TEXTS.values())
+    of_run = predicted[0][: len(TEXTS)]
+    assert [row["label"] for row in of_run] == labels == list(TEXTS.values())
+    for one, other in zip(of_run, likely, strict=True):
+        assert list(one["probabilities"].values()) == pytest.approx(other, abs=1e-4)
+        assert sum(one["probabilities"].values()) == pytest.approx(1, abs=1e-4)
     np.testing.assert_allclose(np.sum(likely, axis=1), 1, rtol=1e-5)
 
 
@@ -164,6 +160,7 @@ def test_a_run_that_stopped_in_its_language_model_equals_an_undisturbed_one(
     parts = tmp_path / "parts"
     stopped = python("-c", INTERRUPTED, *options, "--out", parts, status=130)
     assert "stopped: saved after step 3" in stopped.stderr
+    assert not (parts / "last.npz").exists()
     script("train", "--out", parts, "--resume")
     for folder in (".", "language_model"):
         for name in ("history.csv", "vocabulary.json"):
@@ -175,6 +172,19 @@ def test_a_run_that_stopped_in_its_language_model_equals_an_undisturbed_one(
             assert found.files == expected.files
             for name in expected.files:
                 np.testing.assert_array_equal(found[name], expected[name], err_msg=name)
+        assert arrays_of(parts / folder / "best.weights.h5") == arrays_of(
+            trained / folder / "best.weights.h5"
+        )
+
+
+def arrays_of(path) -> dict[str, list]:
+    """The arrays of a weights file by their names."""
+    found = {}
+    with h5py.File(path) as file:
+        file.visititems(
+            lambda name, item: found.update({name: item[()].tolist()}) if hasattr(item, "dtype") else None
+        )
+    return found
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """A small model, its run and its export, shared by the tests of this application."""
 
 import dataclasses
+import random
 
 import keras
 import numpy as np
@@ -17,6 +18,45 @@ from shared.text.vocabulary import Vocabulary
 LABELS = ("bad", "g\u00f6od", "so so")
 WORDS = ["a", "film", "good", "n\u2019t", "is", "!", "\u203c", "\u597d", "7\u204410", "caf\u00e9", "cafe"]
 SIZES = {"units": 5, "depth": 1, "embedding_size": 3, "window": 7}
+
+
+VOCABULARY = Vocabulary((*Vocabulary.SPECIALS, "a", "good", "bad", "film"))
+(GOOD,) = VOCABULARY.encode(["good"])
+ODD_TEXTS = [
+    "",
+    "A good film!!!",
+    "It isn't a GOOD film... <br /><br />7/10",
+    "\u597d\u597d caf\u00e9 Cafe\u0301 \U0001f600\U0001f3fd \0 \ud800 \u202e\u0641\u064a\u0644\u0645",
+    " ".join(random.Random(5).choices(["A", "film", "good", "isn't", "!", "zzz"], k=5000)),
+    "!",
+    "good " * SIZES["window"],
+]
+
+
+class FakeModel:
+    """Likes a text the more often it says good; a stand-in for the model."""
+
+    labels, vocabulary = ("negative", "positive"), VOCABULARY
+
+    def __init__(self):
+        self.batches = []
+
+    def probabilities_of_ids(self, sequences, progress=None):
+        self.batches.append(len(sequences))
+        counts = np.array([np.count_nonzero(ids == GOOD) for ids in sequences])
+        good = (1 - 0.5 ** (1.0 + counts)).astype(np.float32)
+        return np.stack([1 - good, good], axis=1)
+
+
+@pytest.fixture
+def fake_model():
+    return FakeModel()
+
+
+@pytest.fixture(scope="session")
+def odd_texts():
+    """Texts of very different lengths and characters; some are longer than the window of the small model."""
+    return ODD_TEXTS
 
 
 @pytest.fixture(scope="session")

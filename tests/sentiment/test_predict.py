@@ -17,22 +17,6 @@ from shared.system.cli import UserError, run_script
 from shared.text.vocabulary import Vocabulary
 
 VOCABULARY = Vocabulary((*Vocabulary.SPECIALS, "a", "good", "bad", "film"))
-(GOOD,) = VOCABULARY.encode(["good"])
-
-
-class FakeModel:
-    """Likes a text the more often it says good; a stand-in for the model."""
-
-    labels, vocabulary = ("negative", "positive"), VOCABULARY
-
-    def __init__(self):
-        self.batches = []
-
-    def probabilities_of_ids(self, sequences, progress=None):
-        self.batches.append(len(sequences))
-        counts = np.array([np.count_nonzero(ids == GOOD) for ids in sequences])
-        good = (1 - 0.5 ** (1.0 + counts)).astype(np.float32)
-        return np.stack([1 - good, good], axis=1)
 
 
 def application(load_run):
@@ -41,10 +25,9 @@ def application(load_run):
 
 
 @pytest.fixture
-def model(monkeypatch):
-    fake = FakeModel()
-    monkeypatch.setattr(predict, "APP", application(lambda run: fake))
-    return fake
+def model(fake_model, monkeypatch):
+    monkeypatch.setattr(predict, "APP", application(lambda run: fake_model))
+    return fake_model
 
 
 @pytest.fixture(autouse=True)
@@ -151,6 +134,18 @@ def test_a_megabyte_is_one_text(model, capsys):
     record = json.loads(capsys.readouterr().out)
     assert record["probability"] == 1.0
     assert len(record["text"]) == 5 * 2**18
+
+
+def test_an_export_predicts_what_its_run_predicts(small_run, small_export, odd_texts, monkeypatch, capsys):
+    monkeypatch.setattr(predict, "APP", APP)
+    texts = [text for text in odd_texts if "\ud800" not in text]
+    said = []
+    for path in (small_run.path, small_export):
+        assert run("--model", path, "--format", "jsonl", "--", *texts) == 0
+        said.append([json.loads(line) for line in capsys.readouterr().out.splitlines()])
+    for one, other in zip(*said, strict=True):
+        assert one["label"] == other["label"]
+        assert one["probabilities"] == pytest.approx(other["probabilities"], abs=1e-4)
 
 
 # -- mistakes --------------------------------------------------------------------------------------------

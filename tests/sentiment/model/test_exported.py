@@ -1,7 +1,6 @@
 """An exported model behind the calls of the classifier."""
 
 import json
-import random
 import shutil
 
 import numpy as np
@@ -12,17 +11,6 @@ from sentiment.app import APP
 from sentiment.model.exported import SETTINGS_FILE, VOCABULARY_FILE, ExportedSentiment
 from shared.system.cli import UserError
 from shared.text.vocabulary import Vocabulary, VocabularyError
-
-WINDOW = 7
-TEXTS = [
-    "",
-    "A good film!!!",
-    "It isn't a GOOD film... <br /><br />7/10",
-    "\u597d\u597d caf\u00e9 Cafe\u0301 \U0001f600\U0001f3fd \0 \ud800 \u202e\u0641\u064a\u0644\u0645",
-    " ".join(random.Random(5).choices(["A", "film", "good", "isn't", "!", "zzz"], k=5000)),
-    "!",
-    "good " * WINDOW,
-]
 
 
 @pytest.fixture(scope="module")
@@ -39,8 +27,9 @@ def test_an_exported_folder_is_a_model(small_model, small_run, small_export):
     assert from_export.temperature == pytest.approx(1.7)
 
 
-@pytest.mark.parametrize("texts", [[], TEXTS, ["good"] * 70 + TEXTS[::-1]], ids=len)
-def test_probabilities_are_those_of_the_model(small_model, exported, texts):
+@pytest.mark.parametrize("number", [0, 7, 77])
+def test_probabilities_are_those_of_the_model(small_model, exported, odd_texts, number):
+    texts = [*odd_texts, *["good"] * 70][:number]
     done = []
     found = exported.probabilities(texts, progress=done.append)
     assert found.dtype == np.float32

@@ -1,7 +1,5 @@
 """The signatures of an exported model: texts in, probabilities of the Python model out."""
 
-import random
-
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -10,17 +8,6 @@ from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 from sentiment.model.signatures import sentiment_signatures
 from sentiment.text.graph import encode_texts
 from shared.text.vocabulary import Vocabulary
-
-WINDOW = 7
-TEXTS = [
-    "",
-    "A good film!!!",
-    "It isn't a GOOD film... <br /><br />7/10",
-    "\u597d\u597d caf\u00e9 Cafe\u0301 \U0001f600\U0001f3fd \0 \ud800 \u202e\u0641\u064a\u0644\u0645",
-    " ".join(random.Random(5).choices(["A", "film", "good", "isn't", "!", "zzz"], k=5000)),
-    "!",
-    "good " * WINDOW,
-]
 
 
 @pytest.fixture(scope="module")
@@ -46,32 +33,32 @@ def in_python(make_small_model):
 
 
 def test_texts_of_very_different_lengths_are_read_as_the_single_ones_are_in_python(
-    small_model, loaded, in_python
+    small_model, loaded, in_python, odd_texts
 ):
-    answer = ask(loaded["serving_default"], TEXTS)
-    expected = in_python(small_model, TEXTS)
+    answer = ask(loaded["serving_default"], odd_texts)
+    expected = in_python(small_model, odd_texts)
     np.testing.assert_allclose(answer["probabilities"], expected, atol=1e-5)
     assert answer["probabilities"].dtype == np.float32
     assert np.ptp(expected, axis=0).min() > 0.02, "a model that always says the same proves nothing"
 
 
-def test_a_batch_gives_what_its_single_texts_give(loaded):
-    together = ask(loaded["serving_default"], TEXTS)
-    for row, text in enumerate(TEXTS):
+def test_a_batch_gives_what_its_single_texts_give(loaded, odd_texts):
+    together = ask(loaded["serving_default"], odd_texts)
+    for row, text in enumerate(odd_texts):
         alone = ask(loaded["serving_default"], [text])
         np.testing.assert_allclose(alone["probabilities"][0], together["probabilities"][row], atol=1e-5)
         assert alone["labels"][0] == together["labels"][row]
 
 
-def test_long_texts_are_read_to_their_end(loaded):
-    texts = [TEXTS[4], TEXTS[4] + " 7/10", "7/10 " + TEXTS[4]]
+def test_long_texts_are_read_to_their_end(loaded, odd_texts):
+    texts = [odd_texts[4], odd_texts[4] + " 7/10", "7/10 " + odd_texts[4]]
     first, *others = ask(loaded["serving_default"], texts)["probabilities"]
     for other in others:
         assert np.abs(first - other).max() > 1e-6
 
 
-def test_labels_are_the_likeliest(small_model, loaded):
-    texts = [*TEXTS, *("good film " * count + "! " * (9 - count) for count in range(9))]
+def test_labels_are_the_likeliest(small_model, loaded, odd_texts):
+    texts = [*odd_texts, *("good film " * count + "! " * (9 - count) for count in range(9))]
     answer = ask(loaded["serving_default"], texts)
     names = [name.decode() for name in answer["label_names"]]
     assert tuple(names) == small_model.labels
@@ -93,9 +80,9 @@ def test_bytes_that_are_no_text_are_read_as_blanks(loaded):
     np.testing.assert_array_equal(found, expected)
 
 
-def test_ids_are_those_of_the_model(small_model, loaded):
-    answer = ask(loaded["encode"], TEXTS)
-    for text, tokens, mask in zip(TEXTS, answer["tokens"], answer["mask"], strict=True):
+def test_ids_are_those_of_the_model(small_model, loaded, odd_texts):
+    answer = ask(loaded["encode"], odd_texts)
+    for text, tokens, mask in zip(odd_texts, answer["tokens"], answer["mask"], strict=True):
         expected = small_model.encode(text)
         np.testing.assert_array_equal(tokens[: len(expected)], expected)
         assert set(tokens[len(expected) :]) <= {Vocabulary.PAD}
@@ -149,9 +136,9 @@ def test_the_graph_has_stock_operations_only(small_export):
     ],
     ids=str,
 )
-def test_other_models(make_small_model, in_python, options):
+def test_other_models(make_small_model, in_python, options, odd_texts):
     model = make_small_model(**options)
     functions, _ = sentiment_signatures(model)
-    texts = [text for text in TEXTS if len(text) < 100]
+    texts = [text for text in odd_texts if len(text) < 100]
     found = ask(functions["serving_default"], texts)["probabilities"]
     np.testing.assert_allclose(found, in_python(model, texts), atol=1e-5)

@@ -7,40 +7,20 @@ from sentiment.prediction import stream
 from sentiment.prediction.inputs import Item, from_arguments
 from sentiment.prediction.stream import classify_texts
 from sentiment.text.words import split_words
-from shared.text.vocabulary import Vocabulary
-
-VOCABULARY = Vocabulary((*Vocabulary.SPECIALS, "a", "good", "bad", "film"))
-(GOOD,) = VOCABULARY.encode(["good"])
-
-
-class FakeModel:
-    """Likes a text the more often it says good; a stand-in for the model."""
-
-    labels, vocabulary = ("negative", "positive"), VOCABULARY
-
-    def __init__(self):
-        self.batches = []
-
-    def probabilities_of_ids(self, sequences, progress=None):
-        self.batches.append(len(sequences))
-        counts = np.array([np.count_nonzero(ids == GOOD) for ids in sequences])
-        good = (1 - 0.5 ** (1.0 + counts)).astype(np.float32)
-        return np.stack([1 - good, good], axis=1)
 
 
 @pytest.mark.parametrize("batch_size", [1, 3, 4, 7, 50])
-def test_stream_keeps_order_and_batches(batch_size):
-    fake = FakeModel()
+def test_stream_keeps_order_and_batches(fake_model, batch_size):
     items = list(from_arguments(["good " * number for number in range(7)]))
-    results = list(classify_texts(fake, iter(items), batch_size=batch_size))
+    results = list(classify_texts(fake_model, iter(items), batch_size=batch_size))
     assert [result.item for result in results] == items
     found = [result.probabilities["positive"] for result in results]
     np.testing.assert_allclose(found, [1 - 0.5 ** (1 + number) for number in range(7)])
     assert [result.label for result in results[1:]] == ["positive"] * 6
-    assert len(fake.batches) == -(-7 // batch_size)
+    assert len(fake_model.batches) == -(-7 // batch_size)
 
 
-def test_stream_takes_no_more_than_a_batch():
+def test_stream_takes_no_more_than_a_batch(fake_model):
     taken = []
 
     def endless():
@@ -48,30 +28,29 @@ def test_stream_takes_no_more_than_a_batch():
             taken.append(number)
             yield Item("", number, "good", {}, None)
 
-    results = classify_texts(FakeModel(), endless(), batch_size=3)
+    results = classify_texts(fake_model, endless(), batch_size=3)
     assert [result.item.line for result in islice(results, 4)] == [1, 2, 3, 4]
     assert len(taken) == 6
 
 
-def test_stream_goes_on_after_errors():
+def test_stream_goes_on_after_errors(fake_model):
     bad = Item("x:2", 2, None, {}, "not JSON")
     items = [*from_arguments(["good"]), bad, bad, *from_arguments([""])]
-    fake = FakeModel()
-    results = list(classify_texts(fake, items, batch_size=2))
+    results = list(classify_texts(fake_model, items, batch_size=2))
     assert [(result.label, result.item.error) for result in results] == [
         ("positive", None),
         (None, "not JSON"),
         (None, "not JSON"),
         ("negative", None),
     ]
-    assert fake.batches == [1, 1]
-    list(classify_texts(fake, [bad], batch_size=2))
-    assert fake.batches == [1, 1]  # nothing to ask the model
+    assert fake_model.batches == [1, 1]
+    list(classify_texts(fake_model, [bad], batch_size=2))
+    assert fake_model.batches == [1, 1]  # nothing to ask the model
 
 
-def test_no_label_below_the_wanted_probability():
+def test_no_label_below_the_wanted_probability(fake_model):
     items = list(from_arguments(["", "good", "good good"]))
-    results = list(classify_texts(FakeModel(), items, abstain_below=0.75))
+    results = list(classify_texts(fake_model, items, abstain_below=0.75))
     assert [result.label for result in results] == [None, "positive", "positive"]
     assert results[0].reason == "negative is likeliest, but below 0.75"
     assert results[0].likeliest == "negative"
@@ -91,13 +70,13 @@ def test_no_label_below_the_wanted_probability():
         ("xyzzy, plugh!", "the model knows none of the words"),
     ],
 )
-def test_what_the_model_cannot_read_has_a_note(text, note):
-    (result,) = classify_texts(FakeModel(), from_arguments([text]))
+def test_what_the_model_cannot_read_has_a_note(fake_model, text, note):
+    (result,) = classify_texts(fake_model, from_arguments([text]))
     assert result.note == note
-    assert result.label in FakeModel.labels
+    assert result.label in fake_model.labels
 
 
-def test_each_text_is_split_once_also_for_its_explanation(monkeypatch):
+def test_each_text_is_split_once_also_for_its_explanation(fake_model, monkeypatch):
     split, seen = [], []
     monkeypatch.setattr(stream, "split_words", lambda text: split.append(text) or split_words(text))
 
@@ -109,7 +88,7 @@ def test_each_text_is_split_once_also_for_its_explanation(monkeypatch):
         def deletion_curve(self, explanation):
             return explanation
 
-    results = list(classify_texts(FakeModel(), from_arguments(["A good film", "!"]), explainer=Explainer()))
+    results = list(classify_texts(fake_model, from_arguments(["A good film", "!"]), explainer=Explainer()))
     assert split == ["A good film", "!"]
     assert seen == [("A good film", "positive", ["a", "good", "film"]), ("!", "negative", ["!"])]
     assert [result.explanation for result in results] == [["a", "good", "film"], ["!"]]

@@ -257,21 +257,6 @@ def test_the_run_has_its_language_model_inside(pretrained, more_texts):
     assert APP.load(path).vocabulary == vocabulary
 
 
-def test_a_run_that_stopped_in_its_language_model_goes_on_bit_for_bit(
-    tmp_path, table, more_texts, pretrained, stop_at
-):
-    changes = {"pretrain": (str(more_texts),), **PRETRAINED}
-    stop_at["words"](3)
-    with pytest.raises(Interrupted, match="--resume"):
-        run_training(tmp_path / "run", table, **changes)
-    assert not (tmp_path / "run" / "last.npz").exists()
-    stop_at["words"](None)
-    result, _ = run_training(tmp_path / "run", table, resume=True, **changes)
-    assert result == pretrained[1]
-    assert_same_run(tmp_path / "run", pretrained[0])
-    assert_same_run(tmp_path / "run" / LANGUAGE_FOLDER, pretrained[0] / LANGUAGE_FOLDER)
-
-
 def test_a_run_that_stopped_after_its_language_model_does_not_train_that_again(
     tmp_path, table, more_texts, pretrained
 ):

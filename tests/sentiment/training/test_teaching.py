@@ -29,6 +29,7 @@ REVIEWS = [
 UNLABELLED = ["superb songs", "dull songs", "superb and lovely sea", "a quiet sea", "songs \ud800 of \x00 it"]
 TINY = SentimentConfig(
     cell="simple",
+    bidirectional=False,
     units=3,
     embedding_size=4,
     batch_size=4,

@@ -1,5 +1,6 @@
 """The images that a command line names."""
 
+import importlib.util
 import io
 import sys
 from pathlib import Path
@@ -7,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from captioning.data.images import ImageError
-from captioning.prediction import inputs
 from captioning.prediction.inputs import SAMPLES, find_inputs
 from shared.system.cli import UserError
 
@@ -55,6 +55,6 @@ def test_samples_come_from_scikit_image_unimported(photos):
 
 
 def test_absent_samples_say_how_to_get_them(monkeypatch):
-    monkeypatch.setattr(inputs.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(UserError, match=r"pip install '\.\[samples\]'"):
         find_inputs([])

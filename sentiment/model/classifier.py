@@ -67,6 +67,8 @@ class SentimentClassifier(keras.Model):
     ((2, 2), (2,))
     """
 
+    has_gradients = True  # which an exported model has not
+
     def __init__(
         self,
         vocabulary: Vocabulary | Sequence[str],

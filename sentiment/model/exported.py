@@ -33,6 +33,8 @@ class ExportedSentiment:
             written together.
     """
 
+    has_gradients = False
+
     def __init__(self, path: Path):
         self.path = Path(path)
         self._export = open_export(self.path, SETTINGS_FILE, ("serving_default", "read"))

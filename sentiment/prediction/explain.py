@@ -98,7 +98,7 @@ class Explainer:
     """
 
     def __init__(self, model):
-        if not hasattr(model, "classify"):
+        if not model.has_gradients:
             raise UserError(
                 "An exported model cannot explain its results: it has no gradients. Name a preset or the run "
                 "folder from which it was exported."

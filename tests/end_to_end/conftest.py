@@ -1,7 +1,6 @@
 """A data set of coloured squares, rendered in a moment, and the scripts run on it as a user runs them."""
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -53,7 +52,6 @@ def python() -> Callable:
         done = subprocess.run(
             [sys.executable, *map(str, arguments)],
             cwd=cwd,
-            env={**os.environ, "TF_NUM_INTRAOP_THREADS": "1"},  # other tests may run beside it
             capture_output=True,
             text=True,
             check=False,

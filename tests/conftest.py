@@ -1,0 +1,23 @@
+"""What holds for all tests."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+# Rooms in which networks are trained, or graphs built again and again.
+SLOW = {"conformance", "decoding", "end_to_end", "layers", "model", "training"}
+
+
+def pytest_configure():
+    # Of several test processes each has a core of its own: more threads would only get in each other's way.
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        for name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
+            os.environ.setdefault(name, "1")
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if HERE in item.path.parents and SLOW & set(item.path.relative_to(HERE).parts):
+            item.add_marker(pytest.mark.slow)

@@ -19,6 +19,7 @@ class Toy:
     """As much of a classifier as an explainer asks for; `read` makes logits of embedded words."""
 
     vocabulary = VOCABULARY
+    has_gradients = True
 
     def __init__(self, read, labels=("negative", "positive"), temperature=1.0):
         self.read, self.labels, self.temperature = read, labels, temperature
@@ -219,6 +220,7 @@ def test_strongest_words_come_first():
 
 def test_an_exported_model_cannot_be_explained():
     class Exported:
+        has_gradients = False
         labels = ("negative", "positive")
 
         def probabilities(self, texts):

@@ -24,3 +24,5 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if HERE in item.path.parents and SLOW & set(item.path.relative_to(HERE).parts):
             item.add_marker(pytest.mark.slow)
+    # Short files last, so that no process waits long for another.
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)

@@ -226,16 +226,15 @@ def arrays_of(run: Path) -> dict[str, np.ndarray]:
         return dict(file)
 
 
-def test_continued_run_equals_an_undisturbed_one(squares, script, python, tmp_path):
+def test_continued_run_equals_an_undisturbed_one(squares, together, python, tmp_path):
     """Weights, optimizer, averages, random state and history, bit for bit."""
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     options = ["--data", squares.file, *SMALL, *TO_CONTINUE]
-    script("train", *options, "--out", whole)
     stopped = python("-c", INTERRUPTED, *options, "--out", parts, status=130)
     assert "stopped: saved after step 3 of 4 of epoch 2" in stopped.stderr
     assert "--resume" in stopped.stderr
     assert len((parts / "history.csv").read_text().splitlines()) == 2  # the header and one epoch
-    script("train", "--out", parts, "--resume")
+    together(("train", "--out", parts, "--resume"), ("train", *options, "--out", whole))
     assert (parts / "history.csv").read_bytes() == (whole / "history.csv").read_bytes()
     assert (parts / "samples.txt").read_bytes() == (whole / "samples.txt").read_bytes()
     for read in (weights_of, arrays_of):

@@ -178,14 +178,13 @@ def test_the_export_needs_tensorflow_alone(exported, written, python, tmp_path):
     assert nothing == 0
 
 
-def test_continued_run_equals_an_undisturbed_one(text, script, python, tmp_path):
+def test_continued_run_equals_an_undisturbed_one(text, scripts, python, tmp_path):
     """Weights, optimizer, averages, random state, carried state and history, bit for bit."""
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     options = ["--data", text, *SMALL, "--epochs", 1, "--steps-between", 5, "--forget-rate", 0.2]
-    script("train", *options, "--out", whole)
     stopped = python("-c", INTERRUPTED, *options, "--out", parts, status=130)
     assert "stopped: saved after step 3 of 5 of epoch 2" in stopped.stderr
-    script("train", "--out", parts, "--resume")
+    scripts(("train", "--out", parts, "--resume"), ("train", *options, "--out", whole))
     for name in ("history.csv", "samples.txt"):
         assert (parts / name).read_bytes() == (whole / name).read_bytes()
     with np.load(whole / "last.npz") as expected, np.load(parts / "last.npz") as found:

@@ -109,7 +109,7 @@ def _pyplot():
     try:
         import matplotlib
     except ImportError:
-        raise UserError("--plot needs matplotlib: pip install 'unrolled[benchmarks]'") from None
+        raise UserError("--plot needs matplotlib: pip install '.[benchmarks]'") from None
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 

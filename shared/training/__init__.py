@@ -1,5 +1,7 @@
-"""The one training loop and what it is made of.
+"""The one training loop and its parts.
 
-Read `loop` first, then `step`, `checkpoint`, `averaging`, `pace` and `reporting`; what applications choose
-from: `losses`, `optimizers`, `precision`, and `windows`, the batches of truncated back-propagation.
+Read `loop` first, then `step` (loss, gradient and update in one graph), `history` (which epoch is best),
+`pace` (progress and learning rate), `checkpoint`, `averaging` and `reporting`. Applications choose from
+`losses`, `optimizers` and `precision`, and those that read long texts from `windows`, the batches of
+truncated backpropagation through time.
 """

@@ -7,12 +7,12 @@ from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from captioning.data.examples import CaptionData, Example, LazyImage
 from captioning.data.images import ImageError, load_image
 from shared.data.report import listed, vocabulary_lines
 from shared.data.source import Problem
+from shared.system.progress import progress_bar
 from shared.text.vocabulary import Vocabulary, tokenize_words
 
 # From this number of images on, checking takes long enough for a progress bar.
@@ -83,7 +83,7 @@ def _examine_split(words: list[list[list[str]]], vocabulary: Vocabulary) -> dict
 
 def _check(name: str, examples: Sequence[Example]) -> list[tuple[str, str]]:
     """For each image, a digest of its content and what is wrong with it; either may be empty."""
-    bar = tqdm(total=len(examples), desc=f"Images of {name}", disable=len(examples) < MANY or None)
+    bar = progress_bar(title=f"Images of {name}", unit="image", total=len(examples), least=MANY)
     with ThreadPoolExecutor() as pool, bar:
         results = []
         for result in pool.map(_check_one, examples):

@@ -11,12 +11,12 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from captioning.data import shapes
 from captioning.data.examples import HASH_NOTE, CaptionData, Example, LazyImage, hash_split
 from shared.data.source import DataError, Problem, split_name
 from shared.data.tfds import data_dir, open_builder, open_dataset, read_split
+from shared.system.progress import progress_bar
 from shared.system.quiet import import_tensorflow_quietly
 
 CAPTION_KEYS = ("captions", "caption", "sentences", "sentence", "text", "description")
@@ -107,7 +107,8 @@ def _read_split(name: str, builder, split: str, keys) -> Iterator[tuple]:
             yield values[image], _text(values.get(image_id)), _texts(values[captions])
         return
     caption_keys = (captions, *(f"{captions}/{key}" for key in TEXT_KEYS))
-    for index in tqdm(range(len(records)), desc=f"{name} {split}", disable=len(records) < MANY or None):
+    indices = range(len(records))
+    for index in progress_bar(indices, title=f"{name} {split}", unit="record", least=MANY):
         features = _features(records[index])
         texts = next((features[key].bytes_list.value for key in caption_keys if key in features), ())
         data = features[image].bytes_list.value[0]

@@ -3,11 +3,10 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from tqdm import tqdm
-
 from sentiment.data.labels import label_names
 from sentiment.data.reviews import Review
 from shared.data.source import SPLITS, DataError, Problem, reading, split_name
+from shared.system.progress import progress_bar
 
 # Folders of texts without a label, next to those of the classes.
 UNLABELLED = ("unsup", "unsupervised")
@@ -42,7 +41,7 @@ def read_folder(path: Path) -> Iterator[tuple[str, Review] | Problem]:
             files += [(file, label, split) for file in texts]
             if not texts:
                 yield Problem(str(of_class), 0, "holds no file *.txt")
-    for file, label, split in tqdm(files, desc=str(path), unit="file", disable=len(files) < MANY or None):
+    for file, label, split in progress_bar(files, title=str(path), unit="file", least=MANY):
         text = read_text(file)
         yield text if isinstance(text, Problem) else (split, Review(text, label, str(file)))
 

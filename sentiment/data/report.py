@@ -4,11 +4,11 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from tqdm import tqdm
 
 from sentiment.data.reviews import Review, ReviewData
 from sentiment.text.words import split_words
 from shared.data.report import SHOWN, listed, vocabulary_lines
+from shared.system.progress import progress_bar
 from shared.text.vocabulary import Vocabulary
 
 # From this number of texts on, splitting them into words takes long enough for a progress bar.
@@ -59,7 +59,7 @@ def _count_words(data: ReviewData) -> tuple[dict[str, list[int]], dict[str, Coun
     lengths: dict[str, list[int]] = {}
     counts: dict[str, Counter[str]] = {}
     total = sum(map(len, data.splits.values()))
-    with tqdm(total=total, desc="Words", unit="text", leave=False, disable=total < MANY or None) as bar:
+    with progress_bar(title="Words", unit="text", total=total, least=MANY) as bar:
         for split, reviews in data.splits.items():
             lengths[split], counts[split] = [], Counter()
             for review in reviews:

@@ -116,7 +116,10 @@ FIGURES = {
             ("python -m captioning.evaluate --model flickr8k --data FLICKR8K --split validation --out OUT",),
             _flickr8k,
             ("captioning", "shared"),
-            {"README.md": ("Bleu_4", "METEOR", "CIDEr"), "docs/results/README.md": ("Bleu_4", "CIDEr")},
+            {
+                "README.md": ("BLEU-1", "BLEU-4", "METEOR", "ROUGE-L", "CIDEr"),
+                "docs/results/README.md": ("BLEU-4", "CIDEr"),
+            },
         ),
         Figure(
             "caption-speed",

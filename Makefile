@@ -15,7 +15,7 @@ caption: $(VENV)/.samples
 test: $(VENV)/.test lint
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-# What to run while writing: linters, doctests and the tests that train nothing, in under a minute.
+# What to run while writing: linters, doctests and the tests that run no networks, in under a minute.
 check: $(VENV)/.test lint
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -q -m "not slow"
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).parent
-# Rooms in which networks are trained, or graphs built again and again.
-SLOW = {"conformance", "decoding", "end_to_end", "layers", "model", "training"}
+# Rooms in which networks are trained or run, or graphs built again and again.
+SLOW = {"conformance", "decoding", "end_to_end", "evaluation", "layers", "model", "prediction", "training"}
 
 
 def pytest_configure():

@@ -1,10 +1,8 @@
 """Lists the commands of this application: python -m captioning."""
 
-from pathlib import Path
-
 import captioning
-from shared.commands import list_commands
+from shared.commands import commands_script
+from shared.system.cli import run_script
 
 if __name__ == "__main__":
-    print(f"{captioning.__doc__.strip()}\n\nCommands (each has --help):\n")
-    print(list_commands(Path(captioning.__file__).parent))
+    raise SystemExit(run_script(lambda argv: commands_script(captioning)))

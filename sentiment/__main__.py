@@ -1,10 +1,8 @@
 """Lists the commands of this application: python -m sentiment."""
 
-from pathlib import Path
-
 import sentiment
-from shared.commands import list_commands
+from shared.commands import commands_script
+from shared.system.cli import run_script
 
 if __name__ == "__main__":
-    print(f"{sentiment.__doc__.strip()}\n\nCommands (each has --help):\n")
-    print(list_commands(Path(sentiment.__file__).parent))
+    raise SystemExit(run_script(lambda argv: commands_script(sentiment)))

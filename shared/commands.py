@@ -8,6 +8,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from shared.application import Application
@@ -110,6 +111,13 @@ def preset_script(app: Application, argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     size = make_preset(RunFolder.open(arguments.run, app.name), arguments.out, app.preset_files)
     print(f"Wrote {arguments.out}, {size / 1e6:.1f} MB.")
+    return 0
+
+
+def commands_script(application: ModuleType) -> int:
+    """The script `python -m APP`, which lists the commands of an application; returns its exit status."""
+    print(f"{application.__doc__.strip()}\n\nCommands (each has --help):\n")
+    print(list_commands(Path(application.__file__).parent))
     return 0
 
 

@@ -67,7 +67,7 @@ class SentimentClassifier(keras.Model):
     ((2, 2), (2,))
     """
 
-    has_gradients = True  # which an exported model has not
+    has_gradients = True  # an exported model has none
 
     def __init__(
         self,

@@ -125,10 +125,7 @@ def finite_number(text: str) -> float:
     >>> finite_number("0.5")
     0.5
     """
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
+    number = _number(text)
     if not 0.0 <= number < math.inf:
         raise argparse.ArgumentTypeError(f"expected 0 or a number above, got {text!r}")
     return number
@@ -145,10 +142,7 @@ def positive_number(text: str, most: float = math.inf) -> float:
     >>> positive_number("0.5")
     0.5
     """
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
+    number = _number(text)
     if not 0.0 < number <= most or number == math.inf:
         limit = "" if most == math.inf else f" and at most {most:g}"
         raise argparse.ArgumentTypeError(f"expected a number above 0{limit}, got {text!r}")
@@ -170,6 +164,14 @@ def share(text: str) -> float:
     if number > 1:
         raise argparse.ArgumentTypeError(f"expected a number from 0 to 1, got {text!r}")
     return number
+
+
+def _number(text: str) -> float:
+    """NaN, which is within no bounds, where the text is no number."""
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
 
 
 def _default(field: dataclasses.Field) -> object:

@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+import math
 from dataclasses import dataclass
 
 from shared.runs.config import CELLS, RunConfig, option
@@ -27,7 +28,14 @@ NETWORK = (
 class CaptioningConfig(RunConfig):
     """Settings of one training run; every field is an option of `python -m captioning.train`."""
 
-    data: str = option("shapes", SOURCES)
+    data: tuple[str, ...] = option(("shapes",), f"one or more sources: {SOURCES}")
+    mix: tuple[float, ...] = option(
+        (), "how often each source is drawn, relative to the others; default: by its number of images"
+    )
+    source_weights: tuple[float, ...] = option(
+        (),
+        "weight of each source's captions in the loss, below 1 for captions that a model wrote; default: 1",
+    )
     encoder: str = option(
         "efficientnet_lite2", "efficientnet_lite0|1|2, a keras.applications name, or small_cnn"
     )
@@ -37,6 +45,9 @@ class CaptioningConfig(RunConfig):
     )
     image_size: int = option(0, "side of the encoder's input in pixels; 0: the encoder's own", least=0)
     train_encoder: bool = option(False, "train the encoder too, on pixels instead of cached features")
+    encoder_blocks: int = option(0, "last blocks of the encoder that --train-encoder trains; 0: all", least=0)
+    encoder_rate: float = option(0.1, "learning rate of the encoder, as a share of the decoder's", above=0)
+    encoder_from_epoch: int = option(2, "first epoch in which the encoder learns", least=1)
     decoder: str = option("late_attention", "how the image enters the recurrence", choices=DECODER_NAMES)
     cell: str = option("lstm", "recurrent cell", choices=CELLS)
     units: int = option(512, "width of embedding, recurrence and attention", least=1)
@@ -55,6 +66,8 @@ class CaptioningConfig(RunConfig):
     dropout: float = option(0.5, "rate before the output layer and between recurrent layers", below=1)
     input_dropout: float = option(0.3, "rate on the image and on embedded words", below=1)
     mirror: bool = option(True, "show every image mirrored half of the time")
+    crop: float = option(0.75, "smallest share of an image's area that --train-encoder shows", above=0)
+    brightness: float = option(0.15, "largest change of an image's brightness by --train-encoder", below=1)
     average_decay: float = option(0.998, "decay of the weight average that is evaluated and saved", below=1)
     patience: int = option(4, "epochs without a better validation CIDEr before the run stops", least=1)
     validation_beams: int = option(3, "beams with which validation images are captioned", least=1)
@@ -63,9 +76,22 @@ class CaptioningConfig(RunConfig):
     seed: int = option(1, "seed of weights, dropout and data order", below=2**32)
 
     def __post_init__(self):
+        if isinstance(self.data, str):  # as runs had it when they had one source only
+            object.__setattr__(self, "data", (self.data,))
         super().__post_init__()
+        if self.crop > 1:
+            raise ValueError(f"--crop must lie in (0, 1], not {self.crop}")
+        for name in ("mix", "source_weights"):
+            self._check_for_each_source(name, getattr(self, name))
         if self.decoder == "late_attention" and self.units % self.num_heads:
             raise ValueError(f"--units {self.units} must be a multiple of --num-heads {self.num_heads}")
+
+    def _check_for_each_source(self, name, values):
+        what = f"--{name.replace('_', '-')}"
+        if values and len(values) != len(self.data):
+            raise ValueError(f"{what} needs a number for each of {len(self.data)} sources, not {len(values)}")
+        if not all(0 < value < math.inf for value in values):
+            raise ValueError(f"{what} must be numbers above 0, not {' '.join(map(str, values))}")
 
     @property
     def pretrained_encoder(self) -> bool:
@@ -109,18 +135,20 @@ class Search(RunConfig):
         return config_from_arguments(Search, arguments, base=base)
 
 
-def recipe(data: str) -> CaptioningConfig:
-    """The default settings for a data source; options of the command line override them.
+def recipe(data: tuple[str, ...]) -> CaptioningConfig:
+    """The default settings for data sources; options of the command line override them.
 
     Rendered shapes are simple pictures with a small vocabulary: a small CNN is trained from scratch together
     with the decoder.
     """
-    if data != "shapes":
+    if data != ("shapes",):
         return CaptioningConfig(data=data)
     return CaptioningConfig(
         encoder="small_cnn",
         encoder_weights="none",
         train_encoder=True,
+        encoder_rate=1.0,
+        encoder_from_epoch=1,
         units=128,
         num_heads=4,
         min_count=1,
@@ -133,6 +161,8 @@ def recipe(data: str) -> CaptioningConfig:
         dropout=0.0,
         input_dropout=0.0,
         mirror=False,
+        crop=1.0,
+        brightness=0.0,
         average_decay=0.99,
         validation_beams=1,
         no_repeat_ngram=0,  # "a small red circle above a small red square" is right

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from captioning.app import APP
 from captioning.config import CaptioningConfig, recipe
-from captioning.data.load import load_examples
+from captioning.data.load import load_sources
 from shared.commands import open_run, parse_training, training_parser
 from shared.system.cli import run_script
 from shared.system.quiet import import_tensorflow_quietly
@@ -22,7 +22,12 @@ DESCRIPTION = (
 
 def parse_arguments(argv: Sequence[str] | None = None) -> tuple[argparse.Namespace, CaptioningConfig]:
     parser = training_parser(APP, DESCRIPTION)
-    parser.add_argument("--images", type=Path, help="folder of the images, where not beside the captions")
+    parser.add_argument(
+        "--images",
+        type=Path,
+        nargs="+",
+        help="folder of the images, one for each source, where not beside the captions",
+    )
     parser.add_argument("--cache", type=Path, help="folder of the feature cache (default: the user's cache)")
     return parse_training(APP, parser, argv, recipe)
 
@@ -33,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if config.init_from:
         APP.find(config.init_from, trainable=True)
     with open_run(APP, arguments, config) as run:
-        data = load_examples(config.data, images=arguments.images)
+        data = load_sources(config.data, images=arguments.images)
         import_tensorflow_quietly()
         from captioning.training.run import train_captioner
 

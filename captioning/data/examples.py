@@ -36,12 +36,14 @@ class Example:
         image: anything that `captioning.data.images.load_image` takes, or a `LazyImage`.
         captions: sentences about it, as the source has them.
         split: `"train"`, `"validation"`, `"test"`, or another name that the source uses.
+        source: where it comes from, if there are several sources.
     """
 
     image_id: str
     image: "ImageSource | LazyImage"
     captions: tuple[str, ...]
     split: str
+    source: str = ""
 
     def load(self) -> np.ndarray:
         """The image as uint8 `(height, width, 3)`.
@@ -75,6 +77,11 @@ class CaptionData:
     def split(self, name: str) -> list[Example]:
         """The examples of one split; empty if the source has no such split."""
         return [example for example in self.examples if example.split == split_name(name)]
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Where the examples come from, in order of first appearance; `("",)` for a single source."""
+        return tuple(dict.fromkeys(example.source for example in self.examples))
 
     @property
     def splits(self) -> tuple[str, ...]:

@@ -12,21 +12,26 @@
 Splits are called train, validation and test. A source that names none is divided by a hash of the image's id:
 nine tenths train, one tenth validation.
 
-    python -m captioning.data SOURCE
+Several sources are read into one: an image's id then begins with the name of its source.
 
-reports what a source holds.
+    python -m captioning.data SOURCE ...
+
+reports what sources hold.
 """
 
+import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 
 from captioning.config import SOURCES
-from captioning.data.examples import CaptionData
+from captioning.data.examples import CaptionData, Example
 from captioning.data.flickr8k import CAPTIONS_FILE, read_flickr8k
 from captioning.data.json_files import read_json
 from captioning.data.tables import TABLES, read_captions
 from captioning.data.tfds import read_shapes, read_tfds
 from shared.data.source import DataError, nothing_usable, unknown_source
 from shared.data.tables import kind_of
+from shared.runs.folder import run_name
 
 SHAPES = "shapes"
 
@@ -51,6 +56,62 @@ def load_examples(source: str | Path, images: str | Path | None = None) -> Capti
     if not data.examples:
         raise nothing_usable(source, "captions", data.problems)
     return data
+
+
+def load_sources(sources: Sequence[str | Path], images: Sequence[str | Path] | None = None) -> CaptionData:
+    """Reads one or more sources into one.
+
+    Args:
+        sources: as in `load_examples`.
+        images: a folder of images for each source; None: they are next to the captions.
+
+    Raises:
+        DataError: see `load_examples`; or a source is named twice, or the folders are not as many.
+    """
+    if images and len(images) != len(sources):
+        raise DataError(
+            f"{len(images)} folders of images for {len(sources)} sources of captions: expected one for each."
+        )
+    twice = next((source for source in sources if list(sources).count(source) > 1), None)
+    if twice is not None:
+        raise DataError(f"The source {twice} is named twice. Name it once; --mix shows it more often.")
+    folders = images or [None] * len(sources)
+    parts = [load_examples(source, folder) for source, folder in zip(sources, folders, strict=True)]
+    if len(parts) == 1:
+        return parts[0]
+    labels = source_labels([part.name for part in parts])
+    return CaptionData(
+        ", ".join(part.name for part in parts),
+        tuple(_of_source(e, label) for label, part in zip(labels, parts, strict=True) for e in part.examples),
+        tuple(problem for part in parts for problem in part.problems),
+        tuple(f"{label}: {note}" for label, part in zip(labels, parts, strict=True) for note in part.notes),
+    )
+
+
+def source_labels(sources: Sequence[str]) -> list[str]:
+    """A short name for each source, no two alike.
+
+    Example:
+
+    >>> source_labels(["data/flickr8k", "coco/captions.jsonl", "mine/coco"])
+    ['flickr8k', 'coco', 'coco-2']
+    """
+    labels: list[str] = []
+    for source in sources:
+        path = Path(source)
+        # Many files are called captions.jsonl; their folder says which.
+        named = path.parent if path.name.startswith("captions.") and path.parent.name else path
+        label = number = run_name(str(named)) if named.exists() else named.stem
+        count = 1
+        while number in labels:
+            count += 1
+            number = f"{label}-{count}"
+        labels.append(number)
+    return labels
+
+
+def _of_source(example: Example, label: str) -> Example:
+    return dataclasses.replace(example, image_id=f"{label}/{example.image_id}", source=label)
 
 
 def _read(source: str, images: Path | None) -> CaptionData:

@@ -125,9 +125,12 @@ class Captioner(keras.Model):
             image_size=config.image_size or None,
             fixed_norms=config.pretrained_encoder,
             trainable=config.train_encoder,
-            dtype=policy if config.train_encoder else "float32",  # cached features are exact
+            dtype="float32",  # the gradients of its convolutions are slower in bfloat16, and features exact
         )
-        return cls(vocabulary, encoder, **config.pick(NETWORK), dtype=policy)
+        captioner = cls(vocabulary, encoder, **config.pick(NETWORK), dtype=policy)
+        if config.train_encoder:
+            encoder.train_last(config.encoder_blocks)
+        return captioner
 
     @classmethod
     def from_run(cls, run: RunFolder) -> "Captioner":

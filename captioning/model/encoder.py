@@ -9,7 +9,7 @@ import numpy as np
 from keras import ops
 
 from captioning.data.images import resize
-from captioning.model.backbones import EncoderError, build_backbone, find_backbone
+from captioning.model.backbones import EncoderError, blocks_of, build_backbone, find_backbone
 
 # Part of every fingerprint: raise it when the same weights give other features.
 PREPROCESSING = "squash, bicubic with antialias, rounded; 1"
@@ -124,6 +124,24 @@ class Encoder(keras.layers.Layer):
         size = (self.image_size, self.image_size)
         resized = ops.image.resize(images, size, interpolation="bicubic", antialias=True)
         return ops.clip(ops.round(resized), 0.0, 255.0)  # bicubic overshoots at edges
+
+    def train_last(self, blocks: int) -> None:
+        """Trains the last blocks of the network only; the first ones cost most and gain least.
+
+        Args:
+            blocks: how many, see `captioning.model.backbones.blocks_of`; 0: all.
+
+        Raises:
+            EncoderError: the network has fewer blocks.
+        """
+        layers = blocks_of(self.backbone)
+        if blocks > len(layers):
+            raise EncoderError(
+                f"{self.architecture} has {len(layers)} blocks, so its last {blocks} cannot be trained. "
+                f"Give a number of 1 to {len(layers)}, or 0 for all."
+            )
+        for layer in [layer for block in layers[: len(layers) - blocks] for layer in block] if blocks else ():
+            layer.trainable = False
 
     def fingerprint(self) -> str:
         """A short hash of all that the features depend on: network, size, preprocessing and weights."""

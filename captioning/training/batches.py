@@ -37,6 +37,9 @@ class CaptionBatches:
         captions_per_image: captions of one image in a batch; an image with fewer is padded with empty ones,
             which the loss ignores.
         seed: seed of order, choice of captions and mirroring.
+        groups: the rows of each source, with the share of an epoch that is drawn from it; None: every image
+            once an epoch.
+        weights: how much the captions of each image count, `(images,)`; None: all alike.
     """
 
     def __init__(
@@ -46,8 +49,11 @@ class CaptionBatches:
         batch_size: int,
         captions_per_image: int,
         seed: int,
+        groups: Sequence[tuple[np.ndarray, float]] | None = None,
+        weights: np.ndarray | None = None,
     ):
         self.captions, self.images, self.seed = captions, images, seed
+        self.groups, self.weights = groups, weights
         self.batch_size = min(batch_size, len(captions))
         self.captions_per_image = min(captions_per_image, max(map(len, captions)))
 
@@ -57,11 +63,21 @@ class CaptionBatches:
 
     def __call__(self, epoch: int) -> Iterator[dict[str, np.ndarray]]:
         """The batches of an epoch: `images` or `features`, and `tokens` `(images, captions, time)` int32."""
-        order = np.random.default_rng((self.seed, epoch)).permutation(len(self.captions))
+        order = self._order(epoch)
         for step in range(self.steps_per_epoch):
             random = np.random.default_rng((self.seed, epoch, step))
             rows = order[step * self.batch_size : (step + 1) * self.batch_size]
-            yield {**self.images(rows, random), "tokens": self._tokens(rows, random)}
+            batch = {**self.images(rows, random), "tokens": self._tokens(rows, random)}
+            yield batch if self.weights is None else {**batch, "weights": self.weights[rows]}
+
+    def _order(self, epoch):
+        random = np.random.default_rng((self.seed, epoch))
+        if self.groups is None:
+            return random.permutation(len(self.captions))
+        drawn = [_draw(rows, round(share * len(self.captions)), random) for rows, share in self.groups]
+        # Rounding may leave one image too few for the last batch.
+        drawn.append(_draw(self.groups[0][0], len(self.groups), random))
+        return random.permutation(np.concatenate(drawn)[: len(self.captions)])
 
     def _tokens(self, rows, random):
         chosen = [self._choose(self.captions[row], random) for row in rows]
@@ -76,6 +92,12 @@ class CaptionBatches:
     def _choose(self, captions, random):
         indices = random.permutation(len(captions))[: self.captions_per_image]
         return [captions[index] for index in indices]
+
+
+def _draw(rows: np.ndarray, count: int, random: np.random.Generator) -> np.ndarray:
+    """`count` of the rows in random order; none again before each has been drawn."""
+    rounds = -(-count // len(rows))
+    return np.concatenate([random.permutation(rows) for _ in range(max(rounds, 1))])[:count]
 
 
 def features_of(plain: np.ndarray, mirrored: np.ndarray | None) -> Callable:
@@ -100,16 +122,15 @@ def features_of(plain: np.ndarray, mirrored: np.ndarray | None) -> Callable:
     return images
 
 
-def pixels_of(examples: Sequence[Example], prepare: Callable, mirror: bool) -> Callable:
+def pixels_of(examples: Sequence[Example], prepare: Callable) -> Callable:
     """A function that gives the images of a batch as pixels, loaded in threads.
 
     Args:
         examples: the images.
         prepare: from an image `(height, width, 3)` uint8 to the pixels that the encoder reads.
-        mirror: whether half of them are mirrored.
 
     Returns:
-        The function `images` of `CaptionBatches`.
+        A function from rows to pixels `(images, height, width, 3)` uint8.
     """
     cached: dict[int, np.ndarray] = {}
     pool = ThreadPoolExecutor(max_workers=4)
@@ -122,9 +143,4 @@ def pixels_of(examples: Sequence[Example], prepare: Callable, mirror: bool) -> C
             cached[row] = image
         return image
 
-    def images(rows, random):
-        flips = random.random(len(rows)) < 0.5 if mirror else np.zeros(len(rows), bool)
-        pixels = zip(pool.map(load, rows.tolist()), flips, strict=True)
-        return {"images": np.stack([image[:, ::-1] if flip else image for image, flip in pixels])}
-
-    return images
+    return lambda rows: np.stack(list(pool.map(load, rows.tolist())))

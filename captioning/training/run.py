@@ -1,7 +1,5 @@
 """One training run of a captioner: data, model, loss and validation for `shared.training.loop.train`."""
 
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
 
 import keras
@@ -10,12 +8,13 @@ import tensorflow as tf
 
 from captioning.app import APP
 from captioning.config import CaptioningConfig
-from captioning.data.examples import CaptionData
-from captioning.data.images import resize
-from captioning.evaluation.cider import CiderD
+from captioning.data.examples import CaptionData, Example
+from captioning.data.similar import shared_photographs
 from captioning.model.captioner import Captioner
-from captioning.training.batches import CaptionBatches, encode_captions, features_of, pixels_of
-from captioning.training.features import extract_features
+from captioning.training.batches import CaptionBatches, encode_captions
+from captioning.training.sources import FeatureSource, PixelSource
+from captioning.training.validation import Validation
+from captioning.training.views import Views, show
 from shared.runs.folder import RunFolder
 from shared.system.cli import UserError
 from shared.text.vocabulary import Vocabulary, tokenize_words
@@ -23,9 +22,6 @@ from shared.training.loop import TrainResult, train
 from shared.training.losses import sequence_cross_entropy
 from shared.training.optimizers import make_adamw
 from shared.training.pace import cosine
-
-SAMPLES_SHOWN = 4
-LOADING_THREADS = 4
 
 
 def train_captioner(
@@ -53,30 +49,24 @@ def train_captioner(
     """
     keras.utils.set_random_seed(config.seed)
     if data.problems:
-        print(
-            f"{len(data.problems)} bad rows left out; `python -m captioning.data {config.data}` lists them."
-        )
-    examples = {split: _usable(data, split) for split in ("train", "validation")}  # before any long work
+        sources = " ".join(config.data)
+        print(f"{len(data.problems)} bad rows left out; `python -m captioning.data {sources}` lists them.")
+    training, validation = split_examples(data)  # before any long work
     captioner = make_captioner(config, run, data, resume)
-    source = PixelSource if config.train_encoder else FeatureSource
-    training = source(captioner, examples["train"], cache_dir, mirror=config.mirror)
-    validation = source(captioner, examples["validation"], cache_dir, mirror=False)
-    batches = CaptionBatches(
-        encode_captions(training.examples, captioner.vocabulary, config.max_length),
-        training.batch,
-        config.batch_size,
-        config.captions_per_image,
-        config.seed,
-    )
-    warmup = min(config.warmup_steps / (config.epochs * batches.steps_per_epoch), 0.5)
+    images = PixelSource if config.train_encoder else FeatureSource
+    views = Views(config.mirror, config.crop, config.brightness)
+    training = images(captioner, training, cache_dir, views)
+    validation = images(captioner, validation, cache_dir, None)
+    batches = make_batches(config, data.sources, training, captioner.vocabulary)
+    steps = batches.steps_per_epoch
     return train(
         captioner,
-        make_adamw(config.learning_rate, config.weight_decay),
+        make_adamw(config.learning_rate, config.weight_decay, parts=encoder_part(config, captioner, steps)),
         CaptionLoss(config.label_smoothing),
         batches,
         epochs=config.epochs,
-        schedule=cosine(config.learning_rate, warmup),
-        steps_per_epoch=batches.steps_per_epoch,
+        schedule=cosine(config.learning_rate, min(config.warmup_steps / (config.epochs * steps), 0.5)),
+        steps_per_epoch=steps,
         run=run,
         evaluate=Validation(validation, run, config),
         monitor="val_cider",
@@ -85,6 +75,62 @@ def train_captioner(
         average=config.average_decay,
         resume=resume,
     )
+
+
+def split_examples(data: CaptionData) -> tuple[list[Example], list[Example]]:
+    """The images for training and for validation.
+
+    A photograph that several sources together have on both sides is kept out of training. A source without
+    images for validation is only trained on.
+
+    Raises:
+        UserError: there are no images for one of the two.
+    """
+    training, validation = (_usable(data, split) for split in ("train", "validation"))
+    if len(data.sources) > 1:
+        unseen = set(data.sources) - {example.source for example in validation}
+        for source in sorted(unseen):
+            print(f"{source} has no images for validation: it is trained on, and not validated on.")
+        pairs = shared_photographs(training, validation)
+        if pairs:
+            one, other = pairs[0]
+            print(
+                f"{len(pairs)} photographs are in training and in validation, and are kept out of training; "
+                f"the first: {one.image_id} shows what {other.image_id} shows."
+            )
+        leaked = {example.image_id for example, _ in pairs}
+        training = [example for example in training if example.image_id not in leaked]
+    return training, validation
+
+
+def make_batches(config, sources, training, vocabulary) -> CaptionBatches:
+    """The batches of a run, in which the sources have the shares and weights of the settings."""
+    rows_of = [np.flatnonzero([e.source == source for e in training.examples]) for source in sources]
+    groups = weights = None
+    if config.mix:
+        shares = np.array(config.mix) / sum(config.mix)
+        groups = [(rows, share) for rows, share in zip(rows_of, shares.tolist(), strict=True) if len(rows)]
+    if config.source_weights:
+        weights = np.zeros(len(training.examples), np.float32)
+        for rows, weight in zip(rows_of, config.source_weights, strict=True):
+            weights[rows] = weight
+    return CaptionBatches(
+        encode_captions(training.examples, vocabulary, config.max_length),
+        training.batch,
+        config.batch_size,
+        config.captions_per_image,
+        config.seed,
+        groups,
+        weights,
+    )
+
+
+def encoder_part(config: CaptioningConfig, captioner: Captioner, steps_per_epoch: int) -> list:
+    """The encoder's share of the learning rate, and the step from which it learns, as AdamW takes them."""
+    paths = [variable.path for variable in captioner.encoder.trainable_variables]
+    first_step = (config.encoder_from_epoch - 1) * steps_per_epoch
+    is_usual = config.encoder_rate == 1.0 and first_step == 0
+    return [] if is_usual or not paths else [(paths, config.encoder_rate, first_step)]
 
 
 def make_captioner(config: CaptioningConfig, run: RunFolder, data: CaptionData, resume: bool) -> Captioner:
@@ -134,7 +180,7 @@ def _sizes(captioner) -> dict[str, object]:
     return {"--encoder": captioner.encoder.architecture, **settings}
 
 
-def _usable(data: CaptionData, split: str) -> list:
+def _usable(data: CaptionData, split: str) -> list[Example]:
     examples = [example for example in data.split(split) if example.captions]
     if not examples:
         raise UserError(
@@ -151,98 +197,18 @@ class CaptionLoss:
         self.label_smoothing = label_smoothing
 
     def __call__(self, captioner, batch):
+        if "boxes" in batch:
+            batch = {**batch, "images": show(batch["images"], batch["boxes"], batch["brightness"])}
         features, tokens = captioner.features_of(batch, training=True), batch["tokens"]
         hidden = captioner.decoder.hidden(features, tokens[:, :, :-1], training=True)
         targets = tokens[:, :, 1:]
         is_word = tf.not_equal(targets, Vocabulary.PAD)
+        weights = None
+        if "weights" in batch:
+            weights = tf.broadcast_to(batch["weights"][:, None, None], tf.shape(targets))
+            weights = tf.boolean_mask(weights, is_word)
         hidden, targets = tf.boolean_mask(hidden, is_word), tf.boolean_mask(targets, is_word)
         logits = captioner.decoder.logits(hidden, training=True)  # (words, vocabulary)
-        return sequence_cross_entropy(targets, logits, None, label_smoothing=self.label_smoothing)
-
-
-class FeatureSource:
-    """Images as cached grid features, for an encoder that is not trained."""
-
-    def __init__(self, captioner, examples, cache_dir, mirror):
-        plain = extract_features(examples, captioner.encoder, cache_dir)
-        mirrored = extract_features(examples, captioner.encoder, cache_dir, flip=True) if mirror else plain
-        # Each has rows for the images that could be read when it was computed.
-        cached = plain.index.keys() & mirrored.index.keys()
-        self.examples = [example for example in examples if example.image_id in cached]
-        _report([*plain.problems, *mirrored.problems] if len(self.examples) < len(examples) else [])
-        self._plain = _select(plain, self.examples)
-        self.batch = features_of(self._plain, _select(mirrored, self.examples) if mirror else None)
-        self._captioner = captioner
-
-    def caption(self, rows: slice, **options):
-        return self._captioner.caption_features(self._plain[rows], **options)
-
-
-class PixelSource:
-    """Images as pixels, for an encoder that is trained too. All are read once to find the bad ones."""
-
-    def __init__(self, captioner, examples, cache_dir, mirror):
-        with ThreadPoolExecutor(LOADING_THREADS) as pool:
-            problems = list(pool.map(_problem_of, examples))
-        self.examples = [e for e, problem in zip(examples, problems, strict=True) if problem is None]
-        _report([problem for problem in problems if problem is not None])
-        if not self.examples:
-            raise UserError(f"None of {len(problems)} images can be read. Check where the images are.")
-        self.batch = pixels_of(self.examples, partial(resize, size=captioner.image_size), mirror)
-        self._captioner = captioner
-
-    def caption(self, rows: slice, **options):
-        indices = np.arange(len(self.examples))[rows]
-        pixels = self.batch(indices, np.random.default_rng(0))["images"]
-        return self._captioner.caption_pixels(pixels, **options)
-
-
-def _problem_of(example) -> str | None:
-    try:
-        example.load()
-    except (UserError, OSError) as error:
-        return str(error)
-    return None
-
-
-def _report(problems):
-    if problems:
-        print(f"{len(set(problems))} images cannot be read and are left out; the first: {problems[0]}")
-
-
-def _select(features, examples):
-    """The features of these examples; the memory map itself where it holds exactly them."""
-    rows = [features.index[example.image_id] for example in examples]
-    return features.array if rows == list(range(len(features.array))) else features.array[rows]
-
-
-class Validation:
-    """Captions the validation images: CIDEr-D, the share of exact captions, and samples to read."""
-
-    def __init__(self, source, run, config):
-        self.source, self.run, self.config = source, run, config
-        self.references = {
-            example.image_id: [tokenize_words(caption) for caption in example.captions]
-            for example in source.examples
-        }
-        self.cider = CiderD(self.references)
-
-    def __call__(self, epoch: int) -> dict[str, float]:
-        examples, size = self.source.examples, 4 * self.config.batch_size
-        options = {"num_beams": self.config.validation_beams, "max_length": self.config.max_length}
-        captions = {}
-        for first in range(0, len(examples), size):
-            rows = slice(first, first + size)
-            results = self.source.caption(rows, **options)
-            for example, (best, *_) in zip(examples[rows], results, strict=True):
-                captions[example.image_id] = list(best.tokens)
-        self._show(epoch, captions)
-        exact = np.mean([captions[image] in references for image, references in self.references.items()])
-        return {"val_cider": self.cider.score(captions)[0], "val_exact": float(exact)}
-
-    def _show(self, epoch, captions):
-        step = max(len(captions) // SAMPLES_SHOWN, 1)
-        shown = list(captions.items())[::step][:SAMPLES_SHOWN]
-        text = "\n".join(f"  {image}: {' '.join(words)}" for image, words in shown)
-        self.run.append_samples(f"epoch {epoch}\n{text}")
-        print(text, flush=True)
+        return sequence_cross_entropy(
+            targets, logits, None, label_smoothing=self.label_smoothing, weights=weights
+        )

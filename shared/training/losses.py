@@ -8,6 +8,7 @@ def sequence_cross_entropy(
     logits: KerasTensor,
     mask: KerasTensor | None = None,
     label_smoothing: float = 0.0,
+    weights: KerasTensor | None = None,
 ) -> KerasTensor:
     """Mean cross entropy of the tokens that count.
 
@@ -24,9 +25,10 @@ def sequence_cross_entropy(
         logits: unnormalised log-probabilities, `(..., time, vocabulary)`.
         mask: which tokens count, `(..., time)` bool; all of them if `None`.
         label_smoothing: s, in [0, 1).
+        weights: how much each token counts, `(..., time)` float; 1 each if `None`.
 
     Returns:
-        The mean over the tokens that count, in nats, a float32 scalar; 0 if none counts.
+        The weighted mean over the tokens that count, in nats, a float32 scalar; 0 if none counts.
 
     Raises:
         ValueError: `label_smoothing` is outside [0, 1).
@@ -48,6 +50,10 @@ def sequence_cross_entropy(
     if label_smoothing:
         uniform = ops.logsumexp(logits, axis=-1) - ops.mean(logits, axis=-1)
         losses = (1.0 - label_smoothing) * losses + label_smoothing * uniform
-    losses = ops.where(mask, losses, 0.0)
-    count = ops.sum(ops.cast(mask, "float32"))
-    return ops.sum(losses) / ops.maximum(count, 1.0)
+    if weights is None:
+        losses = ops.where(mask, losses, 0.0)
+        count = ops.sum(ops.cast(mask, "float32"))
+        return ops.sum(losses) / ops.maximum(count, 1.0)
+    weights = ops.where(mask, ops.cast(weights, "float32"), 0.0)
+    total = ops.sum(weights)
+    return ops.sum(ops.where(mask, losses, 0.0) * weights) / ops.where(total > 0, total, 1.0)

@@ -1,4 +1,4 @@
-"""The optimizers of the suite: Muon and AdamW, with weight decay of the matrices only."""
+"""The optimizers of the suite: Muon and AdamW, with weight decay of the matrices only, and rates by layer."""
 
 import keras
 from keras import ops
@@ -30,6 +30,57 @@ class BFloat16Muon(keras.optimizers.Muon):
         return ops.cast(super().zeropower_via_newtonschulz5(ops.cast(x, "bfloat16"), steps), x.dtype)
 
 
+@keras.saving.register_keras_serializable("unrolled")
+class LayerwiseAdamW(keras.optimizers.AdamW):
+    """AdamW in which a variable has a share of the learning rate and starts to learn at some step.
+
+    Source: Howard and Ruder 2018, "Universal Language Model Fine-tuning", sections 3.2 (discriminative
+    fine-tuning) and 3.3 (gradual unfreezing).
+
+    Args:
+        parts: `(paths, share, first_step)`: the variables with these paths have this share of the learning
+            rate, from this step of the optimizer on. All others have the whole rate from the start.
+        **kwargs: as in `keras.optimizers.AdamW`.
+
+    Example:
+
+    >>> optimizer = LayerwiseAdamW(0.1, parts=[(["model/embedding/embeddings"], 0.5, 100)])
+    >>> optimizer.part_of("model/embedding/embeddings"), optimizer.part_of("model/output/kernel")
+    ((0.5, 100), (1.0, 0))
+    """
+
+    def __init__(self, learning_rate=0.001, parts=(), **kwargs):
+        super().__init__(learning_rate, **kwargs)
+        self.parts = [(list(paths), share, first_step) for paths, share, first_step in parts]
+
+    def get_config(self):
+        return {**super().get_config(), "parts": self.parts}
+
+    def part_of(self, path: str) -> tuple[float, int]:
+        """Share of the rate and first step of the variable with this path."""
+        for paths, share, first_step in self.parts:
+            if path in paths:
+                return share, first_step
+        return 1.0, 0
+
+    def build(self, variables):
+        super().build(variables)
+        self._parts_of = [self.part_of(variable.path) for variable in variables]
+
+    def update_step(self, gradient, variable, learning_rate):
+        # This is TensorFlow's variable, which does not know its path.
+        share, first_step = self._parts_of[self._get_variable_index(variable)]
+        if first_step:
+            learning_rate = ops.where(self.iterations >= first_step, learning_rate, 0.0)
+        learning_rate = learning_rate * share
+        if self.weight_decay is not None and self._use_weight_decay(variable):
+            self.assign_sub(variable, variable * self.weight_decay * learning_rate)
+        super().update_step(gradient, variable, learning_rate)
+
+    def _apply_weight_decay(self, variables):
+        """Does nothing: `update_step` does it, at the rate of the variable."""
+
+
 ADAM_SHARE = 0.2  # of Muon's rate, for what Muon is not made for
 
 
@@ -59,7 +110,7 @@ def make_muon(
 
 
 def make_adamw(
-    learning_rate: float, weight_decay: float = 0.0, beta_2: float = 0.999
+    learning_rate: float, weight_decay: float = 0.0, beta_2: float = 0.999, parts=()
 ) -> keras.optimizers.Optimizer:
     """AdamW with weight decay of the matrices only.
 
@@ -69,10 +120,13 @@ def make_adamw(
         learning_rate: highest rate; a schedule may change it.
         weight_decay: decoupled, of the matrices.
         beta_2: decay of the mean of squared gradients.
+        parts: variables with a share of the rate, see `LayerwiseAdamW`; none: all have the whole rate.
     """
-    return decay_matrices_only(
-        keras.optimizers.AdamW(learning_rate, weight_decay=weight_decay, beta_2=beta_2)
-    )
+    if parts:
+        optimizer = LayerwiseAdamW(learning_rate, parts, weight_decay=weight_decay, beta_2=beta_2)
+    else:
+        optimizer = keras.optimizers.AdamW(learning_rate, weight_decay=weight_decay, beta_2=beta_2)
+    return decay_matrices_only(optimizer)
 
 
 def decay_matrices_only(optimizer: keras.optimizers.Optimizer) -> keras.optimizers.Optimizer:

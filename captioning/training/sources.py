@@ -1,0 +1,95 @@
+"""Where the images of a run come from: features that were computed before, or pixels."""
+
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
+import numpy as np
+
+from captioning.data.images import resize
+from captioning.training.batches import features_of, pixels_of
+from captioning.training.features import extract_features
+from captioning.training.views import Views
+from shared.system.cli import UserError
+
+LOADING_THREADS = 4
+
+
+class FeatureSource:
+    """Images as cached grid features, for an encoder that is not trained.
+
+    Args:
+        captioner: its encoder computes the features.
+        examples: the images; those that cannot be read are left out of `self.examples`.
+        cache_dir: folder of the feature cache.
+        views: of these only mirrored ones are shown; None: the images themselves, for validation.
+
+    Attributes:
+        batch: the function `images` of `captioning.training.batches.CaptionBatches`.
+    """
+
+    def __init__(self, captioner, examples, cache_dir, views: Views | None):
+        mirror = views is not None and views.mirror
+        plain = extract_features(examples, captioner.encoder, cache_dir)
+        mirrored = extract_features(examples, captioner.encoder, cache_dir, flip=True) if mirror else plain
+        # Each has rows for the images that could be read when it was computed.
+        cached = plain.index.keys() & mirrored.index.keys()
+        self.examples = [example for example in examples if example.image_id in cached]
+        _report([*plain.problems, *mirrored.problems] if len(self.examples) < len(examples) else [])
+        self._plain = _select(plain, self.examples)
+        self.batch = features_of(self._plain, _select(mirrored, self.examples) if mirror else None)
+        self._captioner = captioner
+
+    def caption(self, rows: np.ndarray, **options):
+        """Captions of the images with these indices, as `Captioner.caption_features` gives them."""
+        return self._captioner.caption_features(self._plain[rows], **options)
+
+
+class PixelSource:
+    """Images as pixels, for an encoder that is trained too. All are read once to find the bad ones.
+
+    Args:
+        captioner: says which size its encoder reads.
+        examples: the images; those that cannot be read are left out of `self.examples`.
+        cache_dir: not used.
+        views: how the images are shown in training; None: as they are, for validation.
+
+    Attributes:
+        batch: the function `images` of `captioning.training.batches.CaptionBatches`.
+    """
+
+    def __init__(self, captioner, examples, cache_dir, views: Views | None):
+        with ThreadPoolExecutor(LOADING_THREADS) as pool:
+            problems = list(pool.map(_problem_of, examples))
+        self.examples = [e for e, problem in zip(examples, problems, strict=True) if problem is None]
+        _report([problem for problem in problems if problem is not None])
+        if not self.examples:
+            raise UserError(f"None of {len(problems)} images can be read. Check where the images are.")
+        self._pixels = pixels_of(self.examples, partial(resize, size=captioner.image_size))
+        self._views, self._captioner = views, captioner
+
+    def batch(self, rows: np.ndarray, random: np.random.Generator) -> dict[str, np.ndarray]:
+        views = {} if self._views in (None, Views()) else self._views.draw(len(rows), random)
+        return {"images": self._pixels(rows), **views}
+
+    def caption(self, rows: np.ndarray, **options):
+        """Captions of the images with these indices, as `Captioner.caption_pixels` gives them."""
+        return self._captioner.caption_pixels(self._pixels(rows), **options)
+
+
+def _problem_of(example) -> str | None:
+    try:
+        example.load()
+    except (UserError, OSError) as error:
+        return str(error)
+    return None
+
+
+def _report(problems):
+    if problems:
+        print(f"{len(set(problems))} images cannot be read and are left out; the first: {problems[0]}")
+
+
+def _select(features, examples):
+    """The features of these examples; the memory map itself where it holds exactly them."""
+    rows = [features.index[example.image_id] for example in examples]
+    return features.array if rows == list(range(len(features.array))) else features.array[rows]

@@ -57,6 +57,12 @@ class CaptioningConfig(RunConfig):
     max_length: int = option(22, "longest caption in words; longer ones are cut", least=2)
     captions_per_image: int = option(5, "captions of one image in a batch, drawn again each epoch", least=1)
     batch_size: int = option(20, "images in a batch", least=1)
+    self_critical: int = option(
+        0, "epochs of self-critical training of the model in --init-from, in place of --epochs", least=0
+    )
+    samples: int = option(5, "captions drawn for each image (self-critical)", least=2)
+    sample_temperature: float = option(0.6, "temperature of the draws (self-critical)", above=0)
+    cross_entropy_weight: float = option(0.1, "weight of the cross entropy beside (self-critical)", least=0)
     epochs: int = option(8, "passes over the training images", least=1)
     learning_rate: float = option(1e-3, "highest rate of AdamW, after the warm-up", above=0)
     warmup_steps: int = option(200, "steps over which the rate rises to its highest", least=0)
@@ -79,6 +85,10 @@ class CaptioningConfig(RunConfig):
         if isinstance(self.data, str):  # as runs had it when they had one source only
             object.__setattr__(self, "data", (self.data,))
         super().__post_init__()
+        if self.self_critical and not self.init_from:
+            raise ValueError(
+                "--self-critical needs a trained captioner: name its run or preset with --init-from"
+            )
         if self.crop > 1:
             raise ValueError(f"--crop must lie in (0, 1], not {self.crop}")
         for name in ("mix", "source_weights"):
@@ -166,4 +176,19 @@ def recipe(data: tuple[str, ...]) -> CaptioningConfig:
         average_decay=0.99,
         validation_beams=1,
         no_repeat_ngram=0,  # "a small red circle above a small red square" is right
+    )
+
+
+def self_critical_recipe(start: CaptioningConfig, init_from: str) -> CaptioningConfig:
+    """The default settings for self-critical training of a model that was trained with `start`."""
+    return dataclasses.replace(
+        start,
+        init_from=init_from,
+        self_critical=1,
+        train_encoder=False,
+        learning_rate=5e-5,
+        warmup_steps=50,
+        dropout=0.3 * start.dropout,
+        input_dropout=0.3 * start.input_dropout,
+        average_decay=0.995,
     )

@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from captioning.app import APP
-from captioning.config import CaptioningConfig, recipe
+from captioning.config import CaptioningConfig, recipe, self_critical_recipe
 from captioning.data.load import load_sources
 from shared.commands import open_run, parse_training, training_parser
 from shared.system.cli import run_script
+from shared.system.options import config_from_arguments
 from shared.system.quiet import import_tensorflow_quietly
 
 DESCRIPTION = (
@@ -29,7 +30,12 @@ def parse_arguments(argv: Sequence[str] | None = None) -> tuple[argparse.Namespa
         help="folder of the images, one for each source, where not beside the captions",
     )
     parser.add_argument("--cache", type=Path, help="folder of the feature cache (default: the user's cache)")
-    return parse_training(APP, parser, argv, recipe)
+    arguments, config = parse_training(APP, parser, argv, recipe)
+    if config.self_critical and not arguments.resume:
+        # The network is the one to start from, and so are the data, unless the command line says otherwise.
+        base = self_critical_recipe(APP.trained_with(config.init_from), config.init_from)
+        config = config_from_arguments(CaptioningConfig, arguments, base=base)
+    return arguments, config
 
 
 def main(argv: Sequence[str] | None = None) -> int:

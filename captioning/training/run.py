@@ -4,7 +4,6 @@ from pathlib import Path
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from captioning.app import APP
 from captioning.config import CaptioningConfig
@@ -12,14 +11,14 @@ from captioning.data.examples import CaptionData, Example
 from captioning.data.similar import shared_photographs
 from captioning.model.captioner import Captioner
 from captioning.training.batches import CaptionBatches, encode_captions
+from captioning.training.losses import CaptionLoss, CiderReward, SelfCriticalLoss
 from captioning.training.sources import FeatureSource, PixelSource
 from captioning.training.validation import Validation
-from captioning.training.views import Views, show
+from captioning.training.views import Views
 from shared.runs.folder import RunFolder
 from shared.system.cli import UserError
 from shared.text.vocabulary import Vocabulary, tokenize_words
 from shared.training.loop import TrainResult, train
-from shared.training.losses import sequence_cross_entropy
 from shared.training.optimizers import make_adamw
 from shared.training.pace import cosine
 
@@ -58,14 +57,14 @@ def train_captioner(
     training = images(captioner, training, cache_dir, views)
     validation = images(captioner, validation, cache_dir, None)
     batches = make_batches(config, data.sources, training, captioner.vocabulary)
-    steps = batches.steps_per_epoch
+    steps, epochs = batches.steps_per_epoch, config.self_critical or config.epochs
     return train(
         captioner,
         make_adamw(config.learning_rate, config.weight_decay, parts=encoder_part(config, captioner, steps)),
-        CaptionLoss(config.label_smoothing),
+        make_loss(config, training.examples, captioner.vocabulary),
         batches,
-        epochs=config.epochs,
-        schedule=cosine(config.learning_rate, min(config.warmup_steps / (config.epochs * steps), 0.5)),
+        epochs=epochs,
+        schedule=cosine(config.learning_rate, min(config.warmup_steps / (epochs * steps), 0.5)),
         steps_per_epoch=steps,
         run=run,
         evaluate=Validation(validation, run, config),
@@ -116,12 +115,36 @@ def make_batches(config, sources, training, vocabulary) -> CaptionBatches:
             weights[rows] = weight
     return CaptionBatches(
         encode_captions(training.examples, vocabulary, config.max_length),
-        training.batch,
+        _numbered(training.batch) if config.self_critical else training.batch,
         config.batch_size,
         config.captions_per_image,
         config.seed,
         groups,
         weights,
+    )
+
+
+def _numbered(images):
+    """`images` of `CaptionBatches`, with the images' numbers and a seed for sampling."""
+
+    def numbered(rows, random):
+        batch = images(rows, random)
+        return {**batch, "rows": rows.astype(np.int32), "seed": np.int32(random.integers(2**31))}
+
+    return numbered
+
+
+def make_loss(config: CaptioningConfig, examples: list[Example], vocabulary: Vocabulary):
+    """The loss of a run: cross entropy, or for self-critical training the reward."""
+    cross_entropy = CaptionLoss(config.label_smoothing)
+    if not config.self_critical:
+        return cross_entropy
+    return SelfCriticalLoss(
+        CiderReward(examples, vocabulary),
+        config.samples,
+        config.sample_temperature,
+        config.max_length + 1,
+        (cross_entropy, config.cross_entropy_weight),
     )
 
 
@@ -188,27 +211,3 @@ def _usable(data: CaptionData, split: str) -> list[Example]:
             "images in train and in validation; assign them in the source's split column or lists."
         )
     return examples
-
-
-class CaptionLoss:
-    """Cross entropy of each next word, over all captions of a batch."""
-
-    def __init__(self, label_smoothing: float):
-        self.label_smoothing = label_smoothing
-
-    def __call__(self, captioner, batch):
-        if "boxes" in batch:
-            batch = {**batch, "images": show(batch["images"], batch["boxes"], batch["brightness"])}
-        features, tokens = captioner.features_of(batch, training=True), batch["tokens"]
-        hidden = captioner.decoder.hidden(features, tokens[:, :, :-1], training=True)
-        targets = tokens[:, :, 1:]
-        is_word = tf.not_equal(targets, Vocabulary.PAD)
-        weights = None
-        if "weights" in batch:
-            weights = tf.broadcast_to(batch["weights"][:, None, None], tf.shape(targets))
-            weights = tf.boolean_mask(weights, is_word)
-        hidden, targets = tf.boolean_mask(hidden, is_word), tf.boolean_mask(targets, is_word)
-        logits = captioner.decoder.logits(hidden, training=True)  # (words, vocabulary)
-        return sequence_cross_entropy(
-            targets, logits, None, label_smoothing=self.label_smoothing, weights=weights
-        )

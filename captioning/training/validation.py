@@ -6,6 +6,10 @@ from captioning.evaluation.cider import CiderD
 from shared.text.vocabulary import tokenize_words
 
 SAMPLES_SHOWN = 4
+# No English sentence ends with these.
+UNFINISHED = frozenset(
+    ("a", "an", "the", "and", "or", "of", "with", "in", "on", "at", "to", "for", "from", "by")
+)
 
 
 class Validation:
@@ -42,9 +46,29 @@ class Validation:
         }
         cider, exact = np.mean(list(scores.values()), axis=0)
         metrics = {"val_cider": float(cider), "val_exact": float(exact)}
+        if self.config.self_critical:
+            metrics |= self._habits(captions)
         if len(scores) > 1:
             metrics |= {f"val_cider_{source}": float(cider) for source, (cider, _) in scores.items()}
         return metrics
+
+    def _habits(self, captions: list[list[str]]) -> dict[str, float]:
+        """What goes wrong where captions are trained for a score: they shrink, break off, or are all alike.
+
+        Returns:
+            The mean length in words, the share of captions that end with a word such as "with", the share of
+            distinct captions, and the share of the references' words that captions have.
+        """
+        words = [{word for words in references for word in words} for references in self.references]
+        pairs = zip(captions, words, strict=True)
+        return {
+            "val_length": float(np.mean([len(caption) for caption in captions])),
+            "val_broken": float(np.mean([not caption or caption[-1] in UNFINISHED for caption in captions])),
+            "val_distinct": len(set(map(tuple, captions))) / len(captions),
+            "val_recall": float(
+                np.mean([len(known & set(caption)) / len(known) for caption, known in pairs])
+            ),
+        }
 
     def _caption(self) -> list[list[str]]:
         size = 4 * self.config.batch_size

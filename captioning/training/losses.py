@@ -1,0 +1,157 @@
+"""The losses of a captioner: cross entropy, and the reward of captions that it samples itself."""
+
+import tensorflow as tf
+from keras import ops
+
+from captioning.evaluation.cider import CiderD
+from captioning.training.views import show
+from shared.decoding import sample, tile_beams
+from shared.text.vocabulary import Vocabulary, tokenize_words
+from shared.training.losses import sequence_cross_entropy
+
+# What a caption does not consist of; the search never writes them either.
+BANNED = (Vocabulary.PAD, Vocabulary.START, Vocabulary.UNK)
+
+
+class CaptionLoss:
+    """Cross entropy of each next word, over all captions of a batch."""
+
+    def __init__(self, label_smoothing: float):
+        self.label_smoothing = label_smoothing
+
+    def __call__(self, captioner, batch):
+        return self.of_features(captioner, features_of_views(captioner, batch), batch)
+
+    def of_features(self, captioner, features, batch):
+        """The loss where the features of the batch are there already, `(images, cells, channels)`."""
+        hidden, targets, is_word = hidden_words(captioner, features, batch["tokens"])
+        weights = None
+        if "weights" in batch:
+            weights = tf.broadcast_to(batch["weights"][:, None, None], tf.shape(is_word))
+            weights = tf.boolean_mask(weights, is_word)
+        logits = captioner.decoder.logits(hidden, training=True)  # (words, vocabulary)
+        return sequence_cross_entropy(
+            targets, logits, None, label_smoothing=self.label_smoothing, weights=weights
+        )
+
+
+class SelfCriticalLoss:
+    """The reward that captions drawn from the model itself earn, as a loss.
+
+    For each image captions are drawn from the model's distribution at a temperature T. The gradient is that
+    of
+
+        - sum over captions of (reward - mean reward of the image's other captions) * log p_T(caption)
+
+    divided by the number of words, where p_T is that same distribution: the model learns the policy it is
+    decoded with. The value is minus the mean reward, plus the weighted cross entropy, if any.
+
+    Sources: Rennie et al. 2017, "Self-critical Sequence Training for Image Captioning"; Luo 2020, "A Better
+    Variant of Self-Critical Sequence Training" (the baseline).
+
+    Args:
+        reward: `reward(rows, captions)`, a `CiderReward`.
+        samples: captions of one image.
+        temperature: T; below 1 the captions are more probable ones.
+        max_length: longest caption in tokens, end token included.
+        cross_entropy: loss of the captions of the batch, a `CaptionLoss`, and its weight; 0: without.
+
+    Call arguments:
+        captioner: a `captioning.model.Captioner`.
+        batch: as of `CaptionBatches`, with `rows` `(images,)`, the images' numbers for the reward, and a
+            scalar `seed` for the draws.
+    """
+
+    def __init__(self, reward, samples, temperature, max_length, cross_entropy: tuple[CaptionLoss, float]):
+        self.reward, self.samples = reward, samples
+        self.temperature, self.max_length = temperature, max_length
+        self.cross_entropy, self.weight = cross_entropy
+
+    def __call__(self, captioner, batch):
+        features = features_of_views(captioner, batch)
+        captions = self._draw(captioner, tf.stop_gradient(features), batch["seed"])
+        rewards = tf.numpy_function(self.reward, [batch["rows"], captions], tf.float32, stateful=False)
+        rewards = tf.ensure_shape(rewards, (None, self.samples))  # (images, samples)
+        others = (tf.reduce_sum(rewards, axis=1, keepdims=True) - rewards) / (self.samples - 1)
+        policy = self._policy_loss(captioner, features, captions, rewards - others)
+        loss = policy - tf.stop_gradient(policy) - tf.reduce_mean(rewards)
+        if self.weight:
+            loss += self.weight * self.cross_entropy.of_features(captioner, features, batch)
+        return loss
+
+    def _draw(self, captioner, features, seed):
+        """Captions `(images, samples, tokens)` int32, without the start token."""
+        memory = captioner.decoder.read(features)
+        tiled = tile_beams(memory, self.samples)
+        drawn = sample(
+            lambda tokens, states: captioner.decoder.step(tokens, states, tiled),
+            tile_beams(captioner.decoder.start(memory), self.samples),
+            ops.full((ops.shape(features)[0] * self.samples,), Vocabulary.START, dtype="int32"),
+            end_token=Vocabulary.END,
+            max_length=self.max_length,
+            min_length=2,
+            temperature=self.temperature,
+            banned_tokens=BANNED,
+            seed=seed,
+        )
+        return tf.reshape(drawn.tokens, (-1, self.samples, self.max_length))
+
+    def _policy_loss(self, captioner, features, captions, advantages):
+        start = tf.fill(tf.shape(captions[:, :, :1]), Vocabulary.START)
+        hidden, targets, is_word = hidden_words(captioner, features, tf.concat([start, captions], axis=2))
+        logits = tf.cast(captioner.decoder.logits(hidden, training=True), tf.float32) / self.temperature
+        banned = tf.reduce_sum(tf.one_hot(BANNED, logits.shape[-1]), axis=0)  # (vocabulary,)
+        losses = tf.nn.sparse_softmax_cross_entropy_with_logits(targets, logits - 1e9 * banned)  # (words,)
+        advantages = tf.boolean_mask(tf.broadcast_to(advantages[:, :, None], tf.shape(is_word)), is_word)
+        return tf.reduce_mean(advantages * losses)
+
+
+class CiderReward:
+    """CIDEr-D of sampled captions, with document frequencies of the training captions.
+
+    The end token counts as a word, in captions and references: a caption that breaks off loses by it.
+
+    Args:
+        examples: the training images.
+        vocabulary: of the captioner.
+    """
+
+    def __init__(self, examples, vocabulary: Vocabulary):
+        self._words = vocabulary.tokens
+        end = self._words[Vocabulary.END]
+        self._cider = CiderD(
+            {
+                row: [[*tokenize_words(caption), end] for caption in example.captions]
+                for row, example in enumerate(examples)
+            }
+        )
+
+    def __call__(self, rows, captions):
+        """Rewards `(images, samples)` float32 of captions `(images, samples, tokens)`, padded at the end."""
+        images, samples, _ = captions.shape
+        words = [
+            [self._words[token] for token in caption if token != Vocabulary.PAD]
+            for caption in captions.reshape(images * samples, -1).tolist()
+        ]
+        scores = self._cider.score_each([row for row in rows.tolist() for _ in range(samples)], words)
+        return scores.reshape(images, samples).astype("float32")
+
+
+def features_of_views(captioner, batch):
+    """Grid features of a batch `(images, cells, channels)`; of views, where the batch says what they show."""
+    if "boxes" in batch:
+        batch = {**batch, "images": show(batch["images"], batch["boxes"], batch["brightness"])}
+    return captioner.features_of(batch, training=True)
+
+
+def hidden_words(captioner, features, tokens):
+    """What the output layer reads at each word of captions, without the padding.
+
+    Returns:
+        Its inputs `(words, width)`, the tokens that follow `(words,)`, and a mask `(images, captions, time)`
+        of the steps that they are.
+    """
+    hidden = captioner.decoder.hidden(features, tokens[:, :, :-1], training=True)
+    targets = tokens[:, :, 1:]
+    is_word = tf.not_equal(targets, Vocabulary.PAD)
+    return tf.boolean_mask(hidden, is_word), tf.boolean_mask(targets, is_word), is_word

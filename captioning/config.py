@@ -4,8 +4,10 @@ import argparse
 import dataclasses
 import math
 from dataclasses import dataclass
+from typing import Self
 
 from shared.runs.config import CELLS, RunConfig, option
+from shared.runs.folder import RunFolder
 from shared.system.options import config_from_arguments
 
 # What `captioning.data` reads.
@@ -22,6 +24,8 @@ NETWORK = (
     "input_dropout",
     "no_repeat_ngram",
 )
+# What training did before there were these settings. A run of that time continues as it began.
+EARLIER = {"encoder_rate": 1.0, "encoder_from_epoch": 1, "crop": 1.0, "brightness": 0.0}
 
 
 @dataclass(frozen=True)
@@ -76,11 +80,16 @@ class CaptioningConfig(RunConfig):
     seed: int = option(1, "seed of weights, dropout and data order", below=2**32)
 
     def __post_init__(self):
-        if isinstance(self.data, str):  # as runs had it when they had one source only
+        if isinstance(self.data, str):  # as config.json had it when a run had one source
             object.__setattr__(self, "data", (self.data,))
         super().__post_init__()
         if self.crop > 1:
             raise ValueError(f"--crop must lie in (0, 1], not {self.crop}")
+        if self.train_encoder and self.encoder_from_epoch > self.epochs:
+            raise ValueError(
+                f"--encoder-from-epoch {self.encoder_from_epoch} is after the last of --epochs "
+                f"{self.epochs}: the encoder would not learn"
+            )
         for name in ("mix", "source_weights"):
             self._check_for_each_source(name, getattr(self, name))
         if self.decoder == "late_attention" and self.units % self.num_heads:
@@ -92,6 +101,10 @@ class CaptioningConfig(RunConfig):
             raise ValueError(f"{what} needs a number for each of {len(self.data)} sources, not {len(values)}")
         if not all(0 < value < math.inf for value in values):
             raise ValueError(f"{what} must be numbers above 0, not {' '.join(map(str, values))}")
+
+    @classmethod
+    def from_run(cls, run: RunFolder) -> Self:
+        return super().from_run(RunFolder(run.path, {**EARLIER, **run.config}))
 
     @property
     def pretrained_encoder(self) -> bool:

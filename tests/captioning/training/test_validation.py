@@ -1,5 +1,7 @@
 """Validation after an epoch: CIDEr-D, exact captions and samples, of one source and of several."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -44,3 +46,27 @@ def test_validation_counts_what_is_exactly_one_of_the_references(tmp_path, setti
     metrics = Validation(Parrot(examples, said), make_run(tmp_path / "run", settings()), settings())(epoch=1)
     assert metrics["val_exact"] == 0.5
     assert 0 < metrics["val_cider"] < 10
+
+
+def of_source(examples, source):
+    return [dataclasses.replace(e, source=source, image_id=f"{source}/{e.image_id}") for e in examples]
+
+
+def test_each_source_is_scored_by_itself_and_the_mean_counts(tmp_path, settings, examples_of, make_run):
+    """Three images of one source and one of the other: a mean of two sources, not of four images."""
+    parts = {"birds": examples_of(3, split="validation"), "cats": examples_of(4, split="validation")[3:]}
+    said = {"birds": [parts["birds"][0].captions[0], "a dog", "two dogs run"], "cats": ["the red cat sleeps"]}
+    alone = {
+        name: Validation(Parrot(parts[name], said[name]), make_run(tmp_path / name), settings())(epoch=1)
+        for name in parts
+    }
+    assert all("val_cider_" not in name for metrics in alone.values() for name in metrics)
+    together = [e for name in ("birds", "cats") for e in of_source(parts[name], name)]
+    source = Parrot(together, said["birds"] + said["cats"])
+    metrics = Validation(source, make_run(tmp_path / "both"), settings(batch_size=1))(epoch=1)
+    assert list(metrics) == ["val_cider", "val_exact", "val_cider_birds", "val_cider_cats"]
+    assert metrics["val_cider_birds"] == pytest.approx(alone["birds"]["val_cider"])
+    assert metrics["val_cider_cats"] == pytest.approx(alone["cats"]["val_cider"])
+    assert metrics["val_cider"] == pytest.approx(np.mean([m["val_cider"] for m in alone.values()]))
+    assert metrics["val_exact"] == pytest.approx((1 / 3 + 1) / 2)
+    assert 0 < metrics["val_cider_birds"] < 10

@@ -1,6 +1,6 @@
 """Finds photographs that are on both sides of a split, whatever their size and compression."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -43,17 +43,37 @@ def shared_photographs(
     Args:
         training, held_out: images; those that cannot be read are skipped, as are plain ones.
     """
-    (ours, first), (theirs, second) = _fingerprints(training), _fingerprints(held_out)
+    return similar_pairs(*(zip(part, _fingerprints(part), strict=True) for part in (training, held_out)))
+
+
+def similar_pairs(
+    training: Iterable[tuple[Example, np.ndarray | None]],
+    held_out: Iterable[tuple[Example, np.ndarray | None]],
+) -> list[tuple[Example, Example]]:
+    """As `shared_photographs`, for images whose fingerprints are known.
+
+    Args:
+        training, held_out: images with their fingerprints; None: the image cannot be read.
+    """
+    (first, ours), (second, theirs) = _comparable(training), _comparable(held_out)
     pairs = []
     for start in range(0, len(ours), COMPARED_AT_ONCE):
         # (training images, held-out images)
-        distance = (theirs.shape[1] - ours[start : start + COMPARED_AT_ONCE] @ theirs.T) / 2
+        distance = (SIDE * SIDE - ours[start : start + COMPARED_AT_ONCE] @ theirs.T) / 2
         pairs += [(first[start + i], second[j]) for i, j in np.argwhere(distance <= LARGEST_DISTANCE)]
     return pairs
 
 
-def _fingerprints(examples: Sequence[Example]) -> tuple[np.ndarray, list[Example]]:
-    """The fingerprints `(images, 256)` of the images that can be read and are not plain, and these images."""
+def _comparable(images) -> tuple[list[Example], np.ndarray]:
+    """The images that can be compared, and their fingerprints `(images, 256)`."""
+    # Plain pictures would all be alike.
+    pairs = [(e, bits) for e, bits in images if bits is not None and abs(bits.mean()) < LARGEST_MEAN]
+    bits = [bits for _, bits in pairs]
+    return [example for example, _ in pairs], np.array(bits, np.float32).reshape(-1, SIDE * SIDE)
+
+
+def _fingerprints(examples: Sequence[Example]) -> list[np.ndarray | None]:
+    """The fingerprint of each image; None where it cannot be read."""
 
     def read(example):
         try:
@@ -62,12 +82,9 @@ def _fingerprints(examples: Sequence[Example]) -> tuple[np.ndarray, list[Example
             return None
 
     bar = progress_bar(title="Comparing photographs", unit="image", total=len(examples), least=MANY)
-    fingerprints, compared = [np.empty((0, SIDE * SIDE), np.float32)], []
+    fingerprints = []
     with ThreadPoolExecutor() as pool, bar:
-        for example, bits in zip(examples, pool.map(read, examples), strict=True):
+        for bits in pool.map(read, examples):
             bar.update()
-            # Plain pictures would all be alike.
-            if bits is not None and abs(bits.mean()) < LARGEST_MEAN:
-                fingerprints.append(bits[None])
-                compared.append(example)
-    return np.concatenate(fingerprints), compared
+            fingerprints.append(bits)
+    return fingerprints

@@ -34,11 +34,11 @@ class CaptioningConfig(RunConfig):
 
     data: tuple[str, ...] = option(("shapes",), f"one or more sources: {SOURCES}")
     mix: tuple[float, ...] = option(
-        (), "how often each source is drawn, relative to the others; default: by its number of images"
+        (), "how often each source is drawn, relative to the others; none: by its number of images"
     )
     source_weights: tuple[float, ...] = option(
         (),
-        "weight of each source's captions in the loss, below 1 for captions that a model wrote; default: 1",
+        "weight of each source's captions in the loss, below 1 for captions that a model wrote; none: 1 each",
     )
     encoder: str = option(
         "efficientnet_lite2", "efficientnet_lite0|1|2, a keras.applications name, or small_cnn"

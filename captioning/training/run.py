@@ -12,6 +12,7 @@ from captioning.data.examples import CaptionData, Example
 from captioning.data.similar import shared_photographs
 from captioning.model.captioner import Captioner
 from captioning.training.batches import CaptionBatches, encode_captions
+from captioning.training.memory import check_memory
 from captioning.training.sources import FeatureSource, PixelSource
 from captioning.training.validation import Validation
 from captioning.training.views import Views, show
@@ -53,6 +54,8 @@ def train_captioner(
         print(f"{len(data.problems)} bad rows left out; `python -m captioning.data {sources}` lists them.")
     training, validation = split_examples(data)  # before any long work
     captioner = make_captioner(config, run, data, resume)
+    if config.train_encoder:
+        check_memory(captioner, config.batch_size, (len(training), len(validation)))
     images = PixelSource if config.train_encoder else FeatureSource
     views = Views(config.mirror, config.crop, config.brightness)
     training = images(captioner, training, cache_dir, views)

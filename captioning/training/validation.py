@@ -6,6 +6,7 @@ from captioning.evaluation.cider import CiderD
 from shared.text.vocabulary import tokenize_words
 
 SAMPLES_SHOWN = 4
+VALIDATION_BATCH = 4  # times the batch size of training
 
 
 class Validation:
@@ -47,7 +48,7 @@ class Validation:
         return metrics
 
     def _caption(self) -> list[list[str]]:
-        size = 4 * self.config.batch_size
+        size = VALIDATION_BATCH * self.config.batch_size
         options = {"num_beams": self.config.validation_beams, "max_length": self.config.max_length}
         rows = np.arange(len(self.references))
         found = [

@@ -4,8 +4,10 @@ import argparse
 import dataclasses
 import math
 from dataclasses import dataclass
+from typing import Self
 
 from shared.runs.config import CELLS, RunConfig, option
+from shared.runs.folder import RunFolder
 from shared.system.options import config_from_arguments
 
 # What `captioning.data` reads.
@@ -22,6 +24,8 @@ NETWORK = (
     "input_dropout",
     "no_repeat_ngram",
 )
+# What training did before there were these settings. A run of that time continues as it began.
+EARLIER = {"encoder_rate": 1.0, "encoder_from_epoch": 1, "crop": 1.0, "brightness": 0.0}
 
 
 @dataclass(frozen=True)
@@ -30,11 +34,11 @@ class CaptioningConfig(RunConfig):
 
     data: tuple[str, ...] = option(("shapes",), f"one or more sources: {SOURCES}")
     mix: tuple[float, ...] = option(
-        (), "how often each source is drawn, relative to the others; default: by its number of images"
+        (), "how often each source is drawn, relative to the others; none: by its number of images"
     )
     source_weights: tuple[float, ...] = option(
         (),
-        "weight of each source's captions in the loss, below 1 for captions that a model wrote; default: 1",
+        "weight of each source's captions in the loss, below 1 for captions that a model wrote; none: 1 each",
     )
     encoder: str = option(
         "efficientnet_lite2", "efficientnet_lite0|1|2, a keras.applications name, or small_cnn"
@@ -82,7 +86,7 @@ class CaptioningConfig(RunConfig):
     seed: int = option(1, "seed of weights, dropout and data order", below=2**32)
 
     def __post_init__(self):
-        if isinstance(self.data, str):  # as runs had it when they had one source only
+        if isinstance(self.data, str):  # as config.json had it when a run had one source
             object.__setattr__(self, "data", (self.data,))
         super().__post_init__()
         if self.self_critical and not self.init_from:
@@ -91,6 +95,11 @@ class CaptioningConfig(RunConfig):
             )
         if self.crop > 1:
             raise ValueError(f"--crop must lie in (0, 1], not {self.crop}")
+        if self.train_encoder and self.encoder_from_epoch > self.epochs:
+            raise ValueError(
+                f"--encoder-from-epoch {self.encoder_from_epoch} is after the last of --epochs "
+                f"{self.epochs}: the encoder would not learn"
+            )
         for name in ("mix", "source_weights"):
             self._check_for_each_source(name, getattr(self, name))
         if self.decoder == "late_attention" and self.units % self.num_heads:
@@ -102,6 +111,10 @@ class CaptioningConfig(RunConfig):
             raise ValueError(f"{what} needs a number for each of {len(self.data)} sources, not {len(values)}")
         if not all(0 < value < math.inf for value in values):
             raise ValueError(f"{what} must be numbers above 0, not {' '.join(map(str, values))}")
+
+    @classmethod
+    def from_run(cls, run: RunFolder) -> Self:
+        return super().from_run(RunFolder(run.path, {**EARLIER, **run.config}))
 
     @property
     def pretrained_encoder(self) -> bool:

@@ -27,6 +27,8 @@ def parse_arguments(argv: Sequence[str] | None = None) -> tuple[argparse.Namespa
         "--images",
         type=Path,
         nargs="+",
+        action="extend",
+        metavar="FOLDER",
         help="folder of the images, one for each source, where not beside the captions",
     )
     parser.add_argument("--cache", type=Path, help="folder of the feature cache (default: the user's cache)")

@@ -51,9 +51,8 @@ def parse_training(
         UserError: a setting has a value that it cannot have, or there is no run to resume.
     """
     arguments = parser.parse_args(argv)
-    data = getattr(arguments, "data", app.config().data)
-    data = data if isinstance(data, str) else tuple(data)
-    arguments.out = arguments.out or Path("runs") / run_name(data if isinstance(data, str) else data[0])
+    data = tuple(getattr(arguments, "data", app.config().data))
+    arguments.out = arguments.out or Path("runs") / run_name(data[0])
     base = app.config.from_run(RunFolder.open(arguments.out, app.name)) if arguments.resume else recipe(data)
     return arguments, config_from_arguments(app.config, arguments, base=base)
 
@@ -67,13 +66,24 @@ def open_run(app: Application, arguments: argparse.Namespace, config: RunConfig)
         FileError: it cannot be made.
     """
     existed = arguments.out.exists()
-    run = RunFolder.create(arguments.out, dataclasses.asdict(config), app.name, resume=arguments.resume)
+    if arguments.resume:
+        run = _resumed(app, arguments.out, config)
+    else:
+        run = RunFolder.create(arguments.out, dataclasses.asdict(config), app.name)
     try:
         yield run
     except BaseException:
         if not existed and not run.holds_work:
             shutil.rmtree(run.path, ignore_errors=True)
         raise
+
+
+def _resumed(app: Application, path: Path, config: RunConfig) -> RunFolder:
+    """The folder of a run to continue with these settings; an earlier version may have named fewer."""
+    run = RunFolder.open(path, app.name)
+    run.config = dataclasses.asdict(app.config.from_run(run))
+    run.check_settings(dataclasses.asdict(config))
+    return run
 
 
 def export_parser(app: Application, description: str) -> Parser:

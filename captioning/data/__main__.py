@@ -1,11 +1,11 @@
-"""Reports what a source of captions holds: python -m captioning.data SOURCE."""
+"""Reports what sources of captions hold: python -m captioning.data SOURCE [SOURCE ...]."""
 
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
 from captioning.config import SOURCES
-from captioning.data.load import load_examples
+from captioning.data.load import load_sources
 from captioning.data.report import describe, examine
 from shared.data.report import print_report
 from shared.system.cli import Parser, run_script
@@ -16,16 +16,22 @@ from shared.system.output import check_output
 def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = Parser(
         "captioning.data",
-        description="Report what a source of captions holds.",
-        epilog="Exit status: 0; 1 if rows or images are bad; 2 if the source cannot be used.",
+        description="Report what one or more sources of captions hold, as training would read them.",
+        epilog="Exit status: 0; 1 if rows or images are bad; 2 if a source cannot be used.",
     )
-    parser.add_argument("source", help=SOURCES)
-    parser.add_argument("--images", type=Path, help="folder of the images, if not next to the captions")
+    parser.add_argument("sources", nargs="+", metavar="SOURCE", help=SOURCES)
+    parser.add_argument(
+        "--images",
+        type=Path,
+        action="append",
+        metavar="FOLDER",
+        help="folder of the images, if not next to the captions; once for each source",
+    )
     parser.add_argument(
         "--check-images",
         action=argparse.BooleanOptionalAction,
         default=True,
-        help="decode every image, and look for equal files in different splits (default: on)",
+        help="decode every image, and look for copies in different splits (default: on)",
     )
     parser.add_argument(
         "--min-count",
@@ -42,8 +48,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Prints the report. Exit status 1 if rows were left out or images cannot be read."""
     arguments = parse_arguments(argv)
     if arguments.json:
-        check_output(arguments.json, [Path(arguments.source)])
-    data = load_examples(arguments.source, images=arguments.images)
+        check_output(arguments.json, list(map(Path, arguments.sources)))
+    data = load_sources(arguments.sources, images=arguments.images)
     findings = examine(data, check_images=arguments.check_images, min_count=arguments.min_count)
     print_report(describe(findings), findings, arguments.json)
     return 1 if findings["problems"] or findings["corrupt"] else 0

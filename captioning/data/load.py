@@ -72,9 +72,7 @@ def load_sources(sources: Sequence[str | Path], images: Sequence[str | Path] | N
         raise DataError(
             f"{len(images)} folders of images for {len(sources)} sources of captions: expected one for each."
         )
-    twice = next((source for source in sources if list(sources).count(source) > 1), None)
-    if twice is not None:
-        raise DataError(f"The source {twice} is named twice. Name it once; --mix shows it more often.")
+    _refuse_twins(sources)
     folders = images or [None] * len(sources)
     parts = [load_examples(source, folder) for source, folder in zip(sources, folders, strict=True)]
     if len(parts) == 1:
@@ -88,25 +86,32 @@ def load_sources(sources: Sequence[str | Path], images: Sequence[str | Path] | N
     )
 
 
+def _refuse_twins(sources):
+    seen = set()
+    for source in sources:
+        path = Path(source).expanduser()
+        key = path.resolve() if path.exists() else str(source)
+        if key in seen:
+            raise DataError(f"The source {source} is named twice. Name it once; --mix shows it more often.")
+        seen.add(key)
+
+
 def source_labels(sources: Sequence[str]) -> list[str]:
-    """A short name for each source, no two alike.
+    """A short name for each source, all different.
 
     Example:
 
-    >>> source_labels(["data/flickr8k", "coco/captions.jsonl", "mine/coco"])
-    ['flickr8k', 'coco', 'coco-2']
+    >>> source_labels(["shapes", "coco/captions.jsonl", "tfds:coco_captions"])
+    ['shapes', 'coco', 'tfds-coco_captions']
     """
     labels: list[str] = []
     for source in sources:
-        path = Path(source)
+        path = Path(source).expanduser()
         # Many files are called captions.jsonl; their folder says which.
         named = path.parent if path.name.startswith("captions.") and path.parent.name else path
-        label = number = run_name(str(named)) if named.exists() else named.stem
-        count = 1
-        while number in labels:
-            count += 1
-            number = f"{label}-{count}"
-        labels.append(number)
+        name = run_name(str(named))
+        candidates = [name, *(f"{name}-{number}" for number in range(2, len(labels) + 2))]
+        labels.append(next(label for label in candidates if label not in labels))
     return labels
 
 

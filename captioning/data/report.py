@@ -1,15 +1,19 @@
-"""What a source of captions holds: splits, words, bad rows, images that cannot be read, and duplicates."""
+"""What sources of captions hold: splits, words, bad rows, images that cannot be read, and duplicates."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from captioning.data.examples import CaptionData, Example, LazyImage
 from captioning.data.images import ImageError, load_image
+from captioning.data.load import SHAPES
+from captioning.data.similar import fingerprint, similar_pairs
 from shared.data.report import listed, vocabulary_lines
 from shared.data.source import Problem
 from shared.system.progress import progress_bar
@@ -21,22 +25,23 @@ SCORED_SPLITS = ("validation", "test")
 
 
 def examine(data: CaptionData, check_images: bool = True, min_count: int = 4) -> dict:
-    """Examines a source.
+    """Examines one source, or several read into one.
 
     Args:
-        data: what `load_examples` returned.
+        data: what `load_examples` or `load_sources` returned.
         check_images: decode every image, and compare contents across splits.
         min_count: words seen less often in the training captions are not in the vocabulary.
 
     Returns:
-        A dict that JSON can hold: `splits` (images, captions, caption lengths in words, share of
-        words outside the vocabulary), `vocabulary`, `problems`, `corrupt`, `duplicates` and `notes`.
+        A dict that JSON can hold: `splits` (images, captions, caption lengths in words, share of words
+        outside the vocabulary), `sources` (images of each source by split), `vocabulary`, `problems`,
+        `corrupt`, `duplicates` and `notes`.
     """
     words = [[tokenize_words(caption) for caption in example.captions] for example in data.examples]
     pairs = list(zip(data.examples, words, strict=True))
     training = [tokens for example, lists in pairs if example.split == "train" for tokens in lists]
     vocabulary = Vocabulary.build(training, min_count=min_count)
-    checks = _check(data.name, data.examples) if check_images else [("", "")] * len(data.examples)
+    checks = _check(data.name, data.examples) if check_images else [Check()] * len(data.examples)
     checked = list(zip(data.examples, checks, strict=True))
     return {
         "source": data.name,
@@ -45,6 +50,10 @@ def examine(data: CaptionData, check_images: bool = True, min_count: int = 4) ->
             split: _examine_split([lists for example, lists in pairs if example.split == split], vocabulary)
             for split in data.splits
         },
+        "sources": {
+            source or data.name: dict(Counter(e.split for e in data.examples if e.source == source))
+            for source in data.sources
+        },
         "vocabulary": {
             "min_count": min_count,
             "size": len(vocabulary),
@@ -52,13 +61,15 @@ def examine(data: CaptionData, check_images: bool = True, min_count: int = 4) ->
         },
         "problems": [asdict(problem) for problem in data.problems],
         "corrupt": [
-            {"image_id": example.image_id, "split": example.split, "message": error}
-            for example, (_, error) in checked
-            if error
+            {"image_id": example.image_id, "split": example.split, "message": check.error}
+            for example, check in checked
+            if check.error
         ],
         "duplicates": {
             "same_id": _across_splits((example.image_id, example) for example in data.examples),
-            "same_content": _across_splits((digest, example) for example, (digest, _) in checked),
+            "same_content": _across_splits((check.digest, example) for example, check in checked),
+            # Two renderings of shapes may be alike, but they are no copies.
+            "same_photograph": [] if data.name == SHAPES else _same_photographs(checked),
         },
         "notes": list(data.notes),
     }
@@ -81,8 +92,15 @@ def _examine_split(words: list[list[list[str]]], vocabulary: Vocabulary) -> dict
     }
 
 
-def _check(name: str, examples: Sequence[Example]) -> list[tuple[str, str]]:
-    """For each image, a digest of its content and what is wrong with it; either may be empty."""
+class Check(NamedTuple):
+    """What was learned of an image: a digest of its content, what is wrong with it, and its fingerprint."""
+
+    digest: str = ""
+    error: str = ""
+    fingerprint: np.ndarray | None = None
+
+
+def _check(name: str, examples: Sequence[Example]) -> list[Check]:
     bar = progress_bar(title=f"Images of {name}", unit="image", total=len(examples), least=MANY)
     with ThreadPoolExecutor() as pool, bar:
         results = []
@@ -92,7 +110,7 @@ def _check(name: str, examples: Sequence[Example]) -> list[tuple[str, str]]:
     return results
 
 
-def _check_one(example: Example) -> tuple[str, str]:
+def _check_one(example: Example) -> Check:
     image, digest = example.image, ""
     try:
         if isinstance(image, LazyImage):
@@ -101,12 +119,20 @@ def _check_one(example: Example) -> tuple[str, str]:
             image = Path(image).read_bytes()
         if isinstance(image, bytes | np.ndarray):
             digest = hashlib.sha256(image if isinstance(image, bytes) else image.tobytes()).hexdigest()
-        load_image(image, name=example.image_id)
+        return Check(digest, fingerprint=fingerprint(load_image(image, name=example.image_id)))
     except ImageError as error:
-        return digest, str(error)
+        return Check(digest, str(error))
     except OSError as error:
-        return digest, f"{example.image_id}: cannot be read: {error.strerror or error}."
-    return digest, ""
+        return Check(digest, f"{example.image_id}: cannot be read: {error.strerror or error}.")
+
+
+def _same_photographs(checked: Sequence[tuple[Example, Check]]) -> list[list[str]]:
+    """Pairs of a training and a held-out image, as `split/id`, that show one photograph."""
+    training, held_out = (
+        [(example, check.fingerprint) for example, check in checked if example.split in splits]
+        for splits in (("train",), SCORED_SPLITS)
+    )
+    return [[f"{e.split}/{e.image_id}" for e in pair] for pair in similar_pairs(training, held_out)]
 
 
 def _across_splits(named: Iterable[tuple[str, Example]]) -> list[list[str]]:
@@ -130,6 +156,11 @@ def describe(findings: dict) -> str:
         words = part["words"]
         spread = f"{words['min']}, {words['median']:g}, {words['percentile_95']:g}, {words['max']}"
         lines.append(f"{split:<12}{part['images']:>9,}{part['captions']:>10,}   {spread}")
+    if len(findings["sources"]) > 1:
+        lines.append("")
+        for source, counts in findings["sources"].items():
+            images = ", ".join(f"{split} {count:,}" for split, count in counts.items())
+            lines.append(f"images of {source}: {images}")
     unknown = {
         split: part["out_of_vocabulary"]
         for split, part in findings["splits"].items()
@@ -138,9 +169,12 @@ def describe(findings: dict) -> str:
     lines += ["", *vocabulary_lines(findings["vocabulary"], len(Vocabulary.SPECIALS), unknown), ""]
     unchecked = "" if findings["images_checked"] else "not checked"
     duplicates = findings["duplicates"]
-    same = [" = ".join(group) for group in duplicates["same_content"]]
+    same, photographs = (
+        [" = ".join(group) for group in duplicates[kind]] for kind in ("same_content", "same_photograph")
+    )
     lines += listed("rows left out", [str(Problem(**problem)) for problem in findings["problems"]])
     lines += listed("images that cannot be read", [c["message"] for c in findings["corrupt"]], unchecked)
     lines += listed("ids in more than one split", [", ".join(group) for group in duplicates["same_id"]])
     lines += listed("equal images in different splits", same, unchecked)
+    lines += listed("photographs both in train and held out, in any size", photographs, unchecked)
     return "\n".join(lines)

@@ -1,6 +1,6 @@
-"""Finds photographs that stand on both sides of a split, whatever their size and compression."""
+"""Finds photographs that are on both sides of a split, whatever their size and compression."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -11,10 +11,12 @@ from shared.system.cli import UserError
 from shared.system.progress import progress_bar
 
 SIDE = 16
+LARGEST_MEAN = 0.9  # of the bits, as 1 and -1: a plain picture has -1 nearly everywhere
 MANY = 1_000  # images from which on reading them takes long enough for a progress bar
 # Of 256 bits, how many may differ between two copies of a photograph. Of 11,366 photographs of Flickr8k and
 # COCO, copies in other sizes and proportions differ in at most 13, different photographs in 30 or more.
 LARGEST_DISTANCE = 24
+COMPARED_AT_ONCE = 4_096  # images: the table of distances stays small
 
 
 def fingerprint(pixels: np.ndarray) -> np.ndarray:
@@ -34,25 +36,44 @@ def fingerprint(pixels: np.ndarray) -> np.ndarray:
 
 
 def shared_photographs(
-    training: Sequence[Example], validation: Sequence[Example]
+    training: Sequence[Example], held_out: Sequence[Example]
 ) -> list[tuple[Example, Example]]:
-    """Pairs of a training and a validation image that show the same photograph.
+    """Pairs of a training and a held-out image that show the same photograph.
 
     Args:
-        training, validation: images; those that cannot be read are passed over.
+        training, held_out: images; those that cannot be read are skipped, as are plain ones.
     """
-    first, second = _fingerprints(training), _fingerprints(validation)
-    if not first or not second:
-        return []
-    ours, theirs = np.stack(list(first.values())), np.stack(list(second.values()))
-    distance = (ours.shape[1] - ours @ theirs.T) / 2  # (training images, validation images)
-    rows, columns = list(first), list(second)
-    pairs = np.argwhere(distance <= LARGEST_DISTANCE)
-    return [(training[rows[i]], validation[columns[j]]) for i, j in pairs]
+    return similar_pairs(*(zip(part, _fingerprints(part), strict=True) for part in (training, held_out)))
 
 
-def _fingerprints(examples: Sequence[Example]) -> dict[int, np.ndarray]:
-    """The fingerprint of each image that can be read, by its index; a plain picture has none."""
+def similar_pairs(
+    training: Iterable[tuple[Example, np.ndarray | None]],
+    held_out: Iterable[tuple[Example, np.ndarray | None]],
+) -> list[tuple[Example, Example]]:
+    """As `shared_photographs`, for images whose fingerprints are known.
+
+    Args:
+        training, held_out: images with their fingerprints; None: the image cannot be read.
+    """
+    (first, ours), (second, theirs) = _comparable(training), _comparable(held_out)
+    pairs = []
+    for start in range(0, len(ours), COMPARED_AT_ONCE):
+        # (training images, held-out images)
+        distance = (SIDE * SIDE - ours[start : start + COMPARED_AT_ONCE] @ theirs.T) / 2
+        pairs += [(first[start + i], second[j]) for i, j in np.argwhere(distance <= LARGEST_DISTANCE)]
+    return pairs
+
+
+def _comparable(images) -> tuple[list[Example], np.ndarray]:
+    """The images that can be compared, and their fingerprints `(images, 256)`."""
+    # Plain pictures would all be alike.
+    pairs = [(e, bits) for e, bits in images if bits is not None and abs(bits.mean()) < LARGEST_MEAN]
+    bits = [bits for _, bits in pairs]
+    return [example for example, _ in pairs], np.array(bits, np.float32).reshape(-1, SIDE * SIDE)
+
+
+def _fingerprints(examples: Sequence[Example]) -> list[np.ndarray | None]:
+    """The fingerprint of each image; None where it cannot be read."""
 
     def read(example):
         try:
@@ -61,11 +82,9 @@ def _fingerprints(examples: Sequence[Example]) -> dict[int, np.ndarray]:
             return None
 
     bar = progress_bar(title="Comparing photographs", unit="image", total=len(examples), least=MANY)
-    found = {}
+    fingerprints = []
     with ThreadPoolExecutor() as pool, bar:
-        for index, bits in enumerate(pool.map(read, examples)):
+        for bits in pool.map(read, examples):
             bar.update()
-            # Pictures without structure would all be alike.
-            if bits is not None and np.abs(bits.mean()) < 0.9:
-                found[index] = bits
-    return found
+            fingerprints.append(bits)
+    return fingerprints

@@ -129,17 +129,17 @@ def build_backbone(backbone: Backbone, image_size: int, weights: str | Path | No
 def blocks_of(model: keras.Model) -> list[list[keras.layers.Layer]]:
     """The layers of a network that have weights, block by block in their order.
 
-    The names of the layers say where a block begins: `block3_expand` and `block3_project` of
-    EfficientNet-Lite are of one block, as are `conv5_block2_1_conv` and `conv5_block2_2_conv` of ResNet. A
-    layer whose name has no block, such as `stem`, is a block by itself.
+    Layer names say where a block begins: `block3_expand` and `block3_project` of EfficientNet-Lite belong to
+    one block, as do `conv5_block2_1_conv` and `conv5_block2_2_conv` of ResNet. A layer whose name has no
+    block, such as `stem`, is a block by itself.
     """
     named = [(_block_name(layer.name), layer) for layer in model.layers if layer.weights]
     return [[layer for _, layer in block] for _, block in itertools.groupby(named, key=lambda pair: pair[0])]
 
 
 def _block_name(layer_name: str) -> str:
-    found = re.match(r".*?block_?\d+[a-z]?(?![a-z0-9])", layer_name)
-    return found.group() if found else layer_name
+    match = re.match(r".*?block_?\d+[a-z]?(?![a-z0-9])", layer_name)
+    return match.group() if match else layer_name
 
 
 def load_weights_file(model: keras.Model, path: Path, name: str) -> None:

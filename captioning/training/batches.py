@@ -37,8 +37,8 @@ class CaptionBatches:
         captions_per_image: captions of one image in a batch; an image with fewer is padded with empty ones,
             which the loss ignores.
         seed: seed of order, choice of captions and mirroring.
-        groups: the rows of each source, with the share of an epoch that is drawn from it; None: every image
-            once an epoch.
+        groups: the rows of each source, and how often it is drawn, relative to the others. Each of its images
+            is shown once before any is shown again, from epoch to epoch too. None: every image once an epoch.
         weights: how much the captions of each image count, `(images,)`; None: all alike.
     """
 
@@ -74,10 +74,22 @@ class CaptionBatches:
         random = np.random.default_rng((self.seed, epoch))
         if self.groups is None:
             return random.permutation(len(self.captions))
-        drawn = [_draw(rows, round(share * len(self.captions)), random) for rows, share in self.groups]
-        # Rounding may leave one image too few for the last batch.
-        drawn.append(_draw(self.groups[0][0], len(self.groups), random))
-        return random.permutation(np.concatenate(drawn)[: len(self.captions)])
+        ends = np.cumsum([share for _, share in self.groups])
+        counts = np.diff(np.rint(ends / ends[-1] * len(self.captions)).astype(int), prepend=0)
+        drawn = [
+            self._draw(group, rows, (epoch - 1) * count, count)
+            for group, ((rows, _), count) in enumerate(zip(self.groups, counts.tolist(), strict=True))
+        ]
+        return random.permutation(np.concatenate(drawn))
+
+    def _draw(self, group, rows, first, count):
+        """`count` rows of a source, from this one on, of an endless sequence of its rows in random orders."""
+        start, end = first // len(rows), -(-(first + count) // len(rows))
+        rounds = [
+            np.random.default_rng((self.seed, group, number, 1)).permutation(rows)
+            for number in range(start, max(end, start + 1))
+        ]
+        return np.concatenate(rounds)[first - start * len(rows) :][:count]
 
     def _tokens(self, rows, random):
         chosen = [self._choose(self.captions[row], random) for row in rows]
@@ -92,12 +104,6 @@ class CaptionBatches:
     def _choose(self, captions, random):
         indices = random.permutation(len(captions))[: self.captions_per_image]
         return [captions[index] for index in indices]
-
-
-def _draw(rows: np.ndarray, count: int, random: np.random.Generator) -> np.ndarray:
-    """`count` of the rows in random order; none again before each has been drawn."""
-    rounds = -(-count // len(rows))
-    return np.concatenate([random.permutation(rows) for _ in range(max(rounds, 1))])[:count]
 
 
 def features_of(plain: np.ndarray, mirrored: np.ndarray | None) -> Callable:

@@ -12,6 +12,7 @@ from captioning.data.similar import shared_photographs
 from captioning.model.captioner import Captioner
 from captioning.training.batches import CaptionBatches, encode_captions
 from captioning.training.losses import CaptionLoss, CiderReward, SelfCriticalLoss
+from captioning.training.memory import check_memory
 from captioning.training.sources import FeatureSource, PixelSource
 from captioning.training.validation import Validation
 from captioning.training.views import Views
@@ -52,6 +53,8 @@ def train_captioner(
         print(f"{len(data.problems)} bad rows left out; `python -m captioning.data {sources}` lists them.")
     training, validation = split_examples(data)  # before any long work
     captioner = make_captioner(config, run, data, resume)
+    if config.train_encoder:
+        check_memory(captioner, config.batch_size, (len(training), len(validation)))
     images = PixelSource if config.train_encoder else FeatureSource
     views = Views(config.mirror, config.crop, config.brightness)
     training = images(captioner, training, cache_dir, views)
@@ -79,27 +82,35 @@ def train_captioner(
 def split_examples(data: CaptionData) -> tuple[list[Example], list[Example]]:
     """The images for training and for validation.
 
-    A photograph that several sources together have on both sides is kept out of training. A source without
-    images for validation is only trained on.
+    With several sources, a training image that shows the photograph of a validation or test image is left
+    out. A source without images for validation is trained on.
 
     Raises:
         UserError: there are no images for one of the two.
     """
     training, validation = (_usable(data, split) for split in ("train", "validation"))
     if len(data.sources) > 1:
-        unseen = set(data.sources) - {example.source for example in validation}
-        for source in sorted(unseen):
-            print(f"{source} has no images for validation: it is trained on, and not validated on.")
-        pairs = shared_photographs(training, validation)
-        if pairs:
-            one, other = pairs[0]
-            print(
-                f"{len(pairs)} photographs are in training and in validation, and are kept out of training; "
-                f"the first: {one.image_id} shows what {other.image_id} shows."
-            )
-        leaked = {example.image_id for example, _ in pairs}
-        training = [example for example in training if example.image_id not in leaked]
+        for source in data.sources:
+            if source not in {example.source for example in validation}:
+                print(f"{source} has no validation images: it is trained on, but not validated.")
+        training = _without_shared(training, [*validation, *data.split("test")])
     return training, validation
+
+
+def _without_shared(training, held_out) -> list[Example]:
+    """The training images but those that show the photograph of a held-out one."""
+    pairs = shared_photographs(training, held_out)
+    if not pairs:
+        return training
+    leaked = {example.image_id for example, _ in pairs}
+    one, other = pairs[0]
+    print(
+        f"{len(leaked)} training images show photographs that are also in validation or test, and are left "
+        f"out; the first: {one.image_id}, which shows the same as {other.image_id}."
+    )
+    if len(leaked) == len(training):
+        raise UserError("No training image is left. Give another source, or change its splits.")
+    return [example for example in training if example.image_id not in leaked]
 
 
 def make_batches(config, sources, training, vocabulary) -> CaptionBatches:

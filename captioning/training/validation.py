@@ -10,6 +10,7 @@ SAMPLES_SHOWN = 4
 UNFINISHED = frozenset(
     ("a", "an", "the", "and", "or", "of", "with", "in", "on", "at", "to", "for", "from", "by")
 )
+VALIDATION_BATCH = 4  # times the batch size of training
 
 
 class Validation:
@@ -71,7 +72,7 @@ class Validation:
         }
 
     def _caption(self) -> list[list[str]]:
-        size = 4 * self.config.batch_size
+        size = VALIDATION_BATCH * self.config.batch_size
         options = {"num_beams": self.config.validation_beams, "max_length": self.config.max_length}
         rows = np.arange(len(self.references))
         found = [

@@ -77,7 +77,7 @@ class RunFolder:
         config = json.loads(json.dumps(dict(config)))  # as it will be read back: no tuples
         if resume:
             run = cls.open(path, app)
-            _check_same_settings(run, config)
+            run.check_settings(config)
             return run
         run = cls(path, config)
         _check_free(run, app)
@@ -134,6 +134,24 @@ class RunFolder:
                 f"{record.get('unrolled_version')!r}; this version reads format {FORMAT_VERSION}"
             )
         return cls(path, record["config"])
+
+    def check_settings(self, config: Mapping[str, object]) -> None:
+        """Checks that the run can continue with these settings.
+
+        Raises:
+            RunError: it was started with others.
+        """
+        names = sorted(
+            name
+            for name in self.config.keys() | config.keys()
+            if name not in self.config or name not in config or self.config[name] != config[name]
+        )
+        if names:
+            changes = ", ".join(f"{n}: {self.config.get(n)!r} -> {config.get(n)!r}" for n in names)
+            raise RunError(
+                f"the run in {self.path} was started with other settings ({changes}); "
+                "continue it with the same ones, or start a new run in another folder"
+            )
 
     @property
     def best_weights(self) -> Path:
@@ -236,20 +254,6 @@ class RunFolder:
                 f"could not write {self.samples_file}: {error.strerror or error}. "
                 "Free some space, or make the folder writable."
             ) from error
-
-
-def _check_same_settings(run: RunFolder, config: Mapping[str, object]) -> None:
-    names = sorted(
-        name
-        for name in run.config.keys() | config.keys()
-        if name not in run.config or name not in config or run.config[name] != config[name]
-    )
-    if names:
-        changes = ", ".join(f"{name}: {run.config.get(name)!r} -> {config.get(name)!r}" for name in names)
-        raise RunError(
-            f"the run in {run.path} was started with other settings ({changes}); "
-            "continue it with the same ones, or start a new run in another folder"
-        )
 
 
 def _check_free(run: RunFolder, app: str) -> None:

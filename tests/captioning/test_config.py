@@ -8,6 +8,7 @@ import pytest
 
 from captioning import train
 from captioning.config import DECODER_NAMES, CaptioningConfig, recipe
+from shared.commands import open_run
 from shared.runs.config import CELLS
 from shared.runs.folder import RunFolder
 from shared.system.cli import UserError
@@ -38,11 +39,25 @@ from shared.system.cli import UserError
         ),
         ("cell", "ltsm", "--cell must be one of lstm, gru, simple, not ltsm"),
         ("num_heads", 7, "--units 512 must be a multiple of --num-heads 7"),
+        ("encoder_rate", 0.0, "--encoder-rate must be a number above 0"),
+        ("encoder_blocks", -1, "--encoder-blocks must be at least 0"),
+        ("crop", 0.0, "--crop must be a number above 0"),
+        ("crop", 1.5, r"--crop must lie in \(0, 1\], not 1.5"),
+        ("brightness", 1.0, r"--brightness must lie in \[0, 1\)"),
+        ("mix", (1.0, 2.0), "--mix needs a number for each of 1 sources, not 2"),
+        ("source_weights", (-1.0,), "--source-weights must be numbers above 0, not -1.0"),
+        ("source_weights", (math.inf,), "--source-weights must be numbers above 0, not inf"),
     ],
 )
 def test_a_value_out_of_range_is_named_with_its_option(name, value, message):
     with pytest.raises(ValueError, match=message):
         CaptioningConfig(**{name: value})
+
+
+def test_an_encoder_that_would_never_learn_is_refused():
+    with pytest.raises(ValueError, match="--encoder-from-epoch 3 is after the last of --epochs 2"):
+        CaptioningConfig(train_encoder=True, encoder_from_epoch=3, epochs=2)
+    assert CaptioningConfig(encoder_from_epoch=3, epochs=2).epochs == 2  # it is frozen
 
 
 def test_heads_count_only_where_there_are_heads():
@@ -70,11 +85,11 @@ def test_where_the_encoder_starts():
 
 
 def test_recipes():
-    shapes = recipe("shapes")
-    assert (shapes.data, shapes.encoder, shapes.encoder_weights) == ("shapes", "small_cnn", "none")
+    shapes = recipe(("shapes",))
+    assert (shapes.data, shapes.encoder, shapes.encoder_weights) == (("shapes",), "small_cnn", "none")
     assert shapes.train_encoder
     assert not shapes.mirror  # left is not right
-    assert recipe("flickr") == CaptioningConfig(data="flickr")
+    assert recipe(("flickr",)) == CaptioningConfig(data=("flickr",))
 
 
 def test_a_run_folder_gives_its_settings_back(tmp_path):
@@ -82,6 +97,34 @@ def test_a_run_folder_gives_its_settings_back(tmp_path):
     run = RunFolder.create(tmp_path / "run", dataclasses.asdict(config), "captioning")
     assert CaptioningConfig.from_run(run) == config
     assert CaptioningConfig.from_run(RunFolder.open(run.path, "captioning")) == config
+
+
+def test_a_run_of_an_earlier_version_continues_as_it_began(tmp_path):
+    """It had one source, whose name was no list, and fewer settings."""
+    names = (
+        "mix",
+        "source_weights",
+        "encoder_blocks",
+        "encoder_rate",
+        "encoder_from_epoch",
+        "crop",
+        "brightness",
+    )
+    now = dataclasses.asdict(CaptioningConfig(data=("photos.json",), train_encoder=True, units=24))
+    old = {name: value for name, value in now.items() if name not in names} | {"data": "photos.json"}
+    path = RunFolder.create(tmp_path / "run", old, "captioning").path
+    arguments, config = train.parse_arguments(["--resume", "--out", str(path)])
+    assert (config.data, config.units) == (("photos.json",), 24)
+    assert (config.encoder_rate, config.encoder_from_epoch, config.encoder_blocks) == (1.0, 1, 0)
+    assert (config.crop, config.brightness, config.mix) == (1.0, 0.0, ())
+    with open_run(train.APP, arguments, config) as run:
+        assert CaptioningConfig.from_run(run) == config
+    arguments, other = train.parse_arguments(["--resume", "--out", str(path), "--crop", "0.5"])
+    with (
+        pytest.raises(UserError, match=r"other settings \(crop: 1.0 -> 0.5\)"),
+        open_run(train.APP, arguments, other),
+    ):
+        pass
 
 
 @pytest.mark.parametrize(
@@ -96,18 +139,20 @@ def test_settings_of_another_version_are_refused(change, message, tmp_path):
 
 def test_the_data_decide_on_the_defaults():
     arguments, config = train.parse_arguments([])
-    assert config == recipe("shapes")
+    assert config == recipe(("shapes",))
     assert arguments.out == Path("runs/shapes")
     assert not arguments.resume
     _, config = train.parse_arguments(["--data", "photos.json"])
-    assert config == CaptioningConfig(data="photos.json")
+    assert config == CaptioningConfig(data=("photos.json",))
+    _, config = train.parse_arguments(["--data", "shapes", "photos.json", "--mix", "1", "3"])
+    assert config == CaptioningConfig(data=("shapes", "photos.json"), mix=(1.0, 3.0))
 
 
 def test_options_have_the_last_word():
     _, config = train.parse_arguments(["--data", "shapes", "--units", "64", "--mirror", "--no-train-encoder"])
-    assert config == dataclasses.replace(recipe("shapes"), units=64, mirror=True, train_encoder=False)
+    assert config == dataclasses.replace(recipe(("shapes",)), units=64, mirror=True, train_encoder=False)
     _, config = train.parse_arguments(["--data", "photos.json", "--units", "512", "--init-from", "flickr8k"])
-    assert config == CaptioningConfig(data="photos.json", init_from="flickr8k")
+    assert config == CaptioningConfig(data=("photos.json",), init_from="flickr8k")
     with pytest.raises(UserError, match="--units 512 must be a multiple of --num-heads 5"):
         train.parse_arguments(["--data", "photos.json", "--num-heads", "5"])
 
@@ -127,7 +172,7 @@ def test_the_run_is_named_for_the_data(data, name, tmp_path):
 
 
 def test_resume_takes_the_settings_of_the_run(tmp_path):
-    config = CaptioningConfig(data="photos.json", units=24, epochs=3)
+    config = CaptioningConfig(data=("photos.json",), units=24, epochs=3)
     run = RunFolder.create(tmp_path / "run", dataclasses.asdict(config), "captioning")
     arguments, resumed = train.parse_arguments(["--resume", "--out", str(run.path)])
     assert arguments.resume

@@ -17,8 +17,9 @@ SMALL = shlex.split(
     "--encoder small_cnn --encoder-weights none --image-size 32 --units 16 --min-count 1 --max-length 9"
 )
 TO_LEARN = shlex.split(
-    "--train-encoder --batch-size 4 --epochs 40 --patience 40 --learning-rate 0.01 --warmup-steps 9 "
-    "--no-mirror --dropout 0 --input-dropout 0 --label-smoothing 0 --average-decay 0.5"
+    "--train-encoder --encoder-rate 1 --encoder-from-epoch 1 --batch-size 4 --epochs 40 --patience 40 "
+    "--learning-rate 0.01 --warmup-steps 9 --no-mirror --crop 1 --brightness 0 "
+    "--dropout 0 --input-dropout 0 --label-smoothing 0 --average-decay 0.5"
 )
 # Everything that draws random numbers, so that an exact continuation has something to prove.
 TO_CONTINUE = shlex.split(
@@ -199,7 +200,7 @@ def test_frozen_encoder_then_fine_tuning(squares, together, tmp_path):
     frozen, tuned, cache = tmp_path / "frozen", tmp_path / "tuned", tmp_path / "cache"
     data = ["--data", squares.file, *SMALL, "--batch-size", 4, "--epochs", 1]
     # At the second run's rate the weights do not move, so that those of the end are those of the start.
-    tune = ["--init-from", frozen, "--train-encoder", "--learning-rate", 1e-30]
+    tune = ["--init-from", frozen, "--train-encoder", "--encoder-from-epoch", 1, "--learning-rate", 1e-30]
     statuses, _, _ = together(
         ("train", *data, "--out", frozen, "--cache", cache, "--mirror"),
         ("train", *data, "--out", tuned, *tune),

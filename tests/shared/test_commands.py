@@ -57,6 +57,16 @@ def test_resume_takes_the_settings_of_the_run():
         parse("--out", "other", "--resume")
 
 
+def test_resume_takes_a_folder_that_names_fewer_settings_and_refuses_other_ones():
+    RunFolder.create("mine", {"units": 7, "data": ["hello"]}, "charlm")
+    arguments, config = parse("--out", "mine", "--resume")
+    with open_run(APP, arguments, config) as run:
+        assert run.path == Path("mine")
+    arguments, config = parse("--out", "mine", "--resume", "--depth", "5", "--units", "8")
+    with pytest.raises(RunError, match=r"depth: 1 -> 5, units: 7 -> 8\)"), open_run(APP, arguments, config):
+        pass
+
+
 @pytest.mark.parametrize("error", [UserError("no such text"), KeyboardInterrupt(), ZeroDivisionError()])
 def test_a_start_that_fails_leaves_no_folder(error):
     arguments, config = parse("--out", "new/run")

@@ -9,7 +9,10 @@ from pathlib import Path
 import pytest
 
 from captioning.data.examples import HASH_NOTE, hash_split
-from captioning.data.load import load_examples
+from captioning.data.load import load_examples, load_sources, source_labels
+from captioning.data.tables import WRITTEN_NOTE
+from captioning.model.captions import Caption
+from captioning.prediction.results import Result, write_results
 from shared.data.source import DataError
 from shared.system.cli import UserError
 
@@ -350,3 +353,107 @@ def test_real_flickr8k():
     assert all(len(example.captions) == 5 for example in (*train, *validation))
     assert {e.image_id for e in train}.isdisjoint(e.image_id for e in validation)
     assert validation[0].load().shape[2] == 3
+
+
+# Several sources
+
+
+@pytest.fixture
+def two_sources(tmp_path, picture):
+    """Files of captions with images of the same names, and a row that is left out."""
+    for folder, split in (("birds", ""), ("cats", "val")):
+        picture(tmp_path / folder / "a.png", shade=len(folder))
+        picture(tmp_path / folder / "b.png")
+        rows = [
+            ("a.png", f"One of {folder}", "train"),
+            ("b.png", "Two", split),
+            ("ghost.png", "Three", "train"),
+        ]
+        table(tmp_path / folder / "captions.csv", rows)
+    return [str(tmp_path / "birds" / "captions.csv"), str(tmp_path / "cats")]
+
+
+def test_several_sources_are_read_into_one(two_sources):
+    data = load_sources(two_sources)
+    birds, cats = (load_examples(source) for source in two_sources)
+    assert data.name == ", ".join(two_sources)
+    assert data.sources == ("birds", "cats")
+    assert [(e.image_id, e.source, e.split, e.captions) for e in data.examples] == [
+        ("birds/a.png", "birds", "train", ("One of birds",)),
+        ("birds/b.png", "birds", hash_split("b.png"), ("Two",)),
+        ("cats/a.png", "cats", "train", ("One of cats",)),
+        ("cats/b.png", "cats", "validation", ("Two",)),
+    ]
+    assert [e.image for e in data.examples] == [e.image for e in (*birds.examples, *cats.examples)]
+    assert messages(data) == [*messages(birds), *messages(cats)]
+    assert len(data.problems) == 2
+    assert data.notes == (f"birds: {HASH_NOTE}",)
+
+
+def test_one_source_is_itself(two_sources):
+    assert load_sources(two_sources[1:]) == load_examples(two_sources[1])
+    assert load_sources(two_sources[1:]).sources == ("",)
+
+
+def test_each_source_has_its_folder_of_images(two_sources, tmp_path_factory, picture):
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    picture(elsewhere / "ghost.png")
+    data = load_sources(two_sources, images=[elsewhere, Path(two_sources[1])])
+    assert [example.image_id for example in data.examples] == ["birds/ghost.png", "cats/a.png", "cats/b.png"]
+    with pytest.raises(
+        DataError, match=r"^1 folders of images for 2 sources of captions: expected one for each"
+    ):
+        load_sources(two_sources, images=[elsewhere])
+
+
+@pytest.mark.parametrize("twin", ["{}", "{}/", "{}/../cats"])
+def test_a_source_that_is_named_twice_is_refused(two_sources, twin):
+    with pytest.raises(DataError, match=r"cats.* is named twice. Name it once; --mix shows it more often"):
+        load_sources([*two_sources, twin.format(two_sources[1])])
+    with pytest.raises(DataError, match="The source shapes is named twice"):
+        load_sources(["shapes", "shapes"])
+
+
+def test_a_bad_source_among_good_ones_is_an_error(two_sources):
+    with pytest.raises(DataError, match="Unknown data source 'flickr9k'"):
+        load_sources([*two_sources, "flickr9k"])
+
+
+def test_labels_are_short_and_different(tmp_path):
+    names = ["a/coco/captions.jsonl", "b/coco", "c/dataset_coco.json", "coco", "d/coco"]
+    for name in names:
+        (tmp_path / name).mkdir(parents=True)  # a label does not depend on what is a file
+    labels = source_labels([str(tmp_path / name) for name in names])
+    assert labels == ["coco", "coco-2", "dataset_coco", "coco-3", "coco-4"]
+    assert source_labels(["shapes", "tfds:coco_captions"]) == ["shapes", "tfds-coco_captions"]
+
+
+# Captions that a model wrote
+
+
+@pytest.mark.parametrize("form", ["jsonl", "csv"])
+def test_captions_of_predict_are_for_training_only(form, tmp_path, monkeypatch, picture):
+    for number in range(40):  # a hash would put some of them in validation
+        picture(tmp_path / "photos" / f"{number}.png", shade=number)
+    captions = [Caption.of(["a", "dog"], -1.0, 3), Caption.of(["the", "dog"], -2.0, 3)]
+    results = [Result(f"photos/{number}.png", captions, None) for number in range(40)]
+    written = tmp_path / "out" / f"dogs.{form}"
+    written.parent.mkdir()
+    write_results([*results, Result("photos/bad.png", [], "no such file.")], form, written)
+    monkeypatch.chdir(tmp_path)  # paths are those that predict was given, so relative to the working folder
+    data = load_examples(written)
+    assert len(data.examples) == 40
+    assert data.splits == ("train",)
+    assert data.notes == (WRITTEN_NOTE,)
+    assert {e.captions for e in data.examples} == {("a dog",) if form == "jsonl" else ("a dog", "the dog")}
+    assert data.examples[7].load()[0, 0, 0] == 7
+    assert [problem.message for problem in data.problems] == ["column caption is missing or empty"]
+
+
+def test_written_captions_keep_a_split_that_is_named(tmp_path, picture):
+    picture(tmp_path / "a.png")
+    picture(tmp_path / "b.png")
+    header = ("image", "caption", "split", "confidence")
+    rows = [("a.png", "A cat", "validation", 0.4), ("b.png", "A dog", "", 0.5)]
+    data = load_examples(table(tmp_path / "x.jsonl", rows, header=header))
+    assert [(e.image_id, e.split) for e in data.examples] == [("a.png", "validation"), ("b.png", "train")]

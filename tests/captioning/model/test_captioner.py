@@ -241,7 +241,7 @@ def test_bfloat16_trains_and_captions_with_finite_numbers(train_encoder, images,
     )
     captioner = Captioner.from_settings(config, Vocabulary.build([WORDS]))
     assert captioner.decoder.compute_dtype == "bfloat16"
-    assert captioner.encoder.backbone.layers[1].compute_dtype == ("bfloat16" if train_encoder else "float32")
+    assert captioner.encoder.backbone.layers[1].compute_dtype == "float32"
     assert {variable.dtype for variable in captioner.trainable_variables} == {"float32"}
     step = TrainStep(captioner, keras.optimizers.AdamW(1e-3), CaptionLoss(0.1), clip_norm=1.0, average=0.9)
     before = captioner.get_weights()

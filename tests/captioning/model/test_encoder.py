@@ -270,3 +270,54 @@ def write_weights(model, path):
         model.save(path)
     else:
         model.save_weights(path)
+
+
+def block_names(architecture, image_size):
+    encoder = Encoder(architecture, weights=None, image_size=image_size)
+    return encoder, [[layer.name for layer in block] for block in backbones.blocks_of(encoder.backbone)]
+
+
+def test_the_blocks_of_efficientnet_lite():
+    encoder, blocks = block_names("efficientnet_lite2", 64)
+    assert len(blocks) == 23
+    layers = [name for block in blocks for name in block]
+    assert layers == [layer.name for layer in encoder.backbone.layers if layer.weights]
+
+
+def test_the_blocks_of_resnet():
+    _, blocks = block_names("ResNet50", 32)
+    assert blocks[:2] == [["conv1_conv"], ["conv1_bn"]]
+    assert len(blocks) == 2 + 3 + 4 + 6 + 3
+    assert all(len({name.rsplit("_", 2)[0] for name in block}) == 1 for block in blocks[2:])
+    assert blocks[-1][0] == "conv5_block3_1_conv"
+
+
+@pytest.mark.parametrize("architecture", ["MobileNetV2", "DenseNet121", "EfficientNetV2B0", "small_cnn"])
+def test_blocks_hold_every_layer_once(architecture):
+    encoder, blocks = block_names(architecture, 64)
+    names = [name for block in blocks for name in block]
+    assert sorted(names) == sorted(layer.name for layer in encoder.backbone.layers if layer.weights)
+    assert len(blocks) > 5
+
+
+@pytest.mark.parametrize("blocks", [1, 3, 6])
+def test_only_the_last_blocks_are_trained(small, blocks):
+    encoder = Encoder.from_config(small.get_config())
+    encoder.train_last(blocks)
+    layers = [layer for block in backbones.blocks_of(encoder.backbone)[-blocks:] for layer in block]
+    assert [variable.path for variable in encoder.trainable_variables] == [
+        variable.path for layer in layers for variable in layer.trainable_variables
+    ]
+    assert encoder.trainable_variables
+
+
+def test_all_blocks_are_trained_by_default_and_too_many_are_refused(small):
+    encoder = Encoder.from_config(small.get_config())
+    before = len(encoder.trainable_variables)
+    encoder.train_last(0)
+    assert len(encoder.trainable_variables) == before
+    with pytest.raises(
+        EncoderError,
+        match="small_cnn has 8 blocks, so its last 9 cannot be trained",
+    ):
+        encoder.train_last(9)

@@ -2,6 +2,7 @@
 missing."""
 
 import numpy as np
+import pytest
 
 from captioning.data.examples import Example
 from captioning.training.batches import CaptionBatches, encode_captions, features_of, pixels_of
@@ -63,18 +64,71 @@ def test_half_of_the_features_come_from_the_mirrored_images():
     assert (features_of(plain, None)(np.arange(5), random)["features"] == plain).all()
 
 
-def test_pixels_are_prepared_in_the_order_asked_and_mirrored_left_to_right():
+@pytest.mark.parametrize("in_memory", [0, 10**6])
+def test_pixels_are_prepared_in_the_order_asked(in_memory, monkeypatch):
+    monkeypatch.setattr("captioning.training.batches.PIXELS_IN_MEMORY", in_memory)
     pictures = [np.arange(18, dtype=np.uint8).reshape(2, 3, 3) + 20 * number for number in range(4)]
     examples = [Example(str(number), picture, ("x",), "train") for number, picture in enumerate(pictures)]
-    rows = np.array([2, 0, 3])
-    plain = pixels_of(examples, lambda image: image, mirror=False)(rows, np.random.default_rng(0))["images"]
-    np.testing.assert_array_equal(plain, np.stack([pictures[row] for row in rows]))
-    images = pixels_of(examples, lambda image: image, mirror=True)
-    drawn = np.concatenate([images(rows, np.random.default_rng(seed))["images"] for seed in range(8)])
-    flipped = [
-        (image == pictures[row][:, ::-1]).all() for image, row in zip(drawn, np.tile(rows, 8), strict=True)
-    ]
-    kept = [(image == pictures[row]).all() for image, row in zip(drawn, np.tile(rows, 8), strict=True)]
-    assert all(a != b for a, b in zip(flipped, kept, strict=True))
-    assert any(flipped)
-    assert any(kept)
+    pixels = pixels_of(examples, lambda image: image + 1)
+    for rows in ([2, 0, 3], [3, 2]):
+        np.testing.assert_array_equal(pixels(np.array(rows)), np.stack([pictures[row] + 1 for row in rows]))
+
+
+def mixed(shares, sizes=(4, 20), batch_size=6, seed=7):
+    """Batches of sources of these sizes, whose rows follow each other."""
+    ends = np.cumsum(sizes)
+    rows = [np.arange(end - size, end) for size, end in zip(sizes, ends, strict=True)]
+    groups = list(zip(rows, shares, strict=True))
+    images = lambda rows, random: {"features": rows}  # noqa: E731
+    return CaptionBatches(captions_of(sum(sizes)), images, batch_size, 3, seed, groups)
+
+
+def drawn(batches, epoch):
+    return np.concatenate([batch["features"] for batch in batches(epoch)])
+
+
+@pytest.mark.parametrize(
+    ("shares", "counts"),
+    [
+        ((0.5, 0.5), (12, 12)),
+        ((3, 1), (18, 6)),
+        ((1 / 6, 5 / 6), (4, 20)),
+        ((1e-9, 1.0), (0, 24)),
+        ((9, 0.9), (22, 2)),
+    ],
+)
+def test_an_epoch_has_the_shares_of_the_mix(shares, counts):
+    for epoch in (1, 2, 5):
+        rows = drawn(mixed(shares), epoch)
+        assert ((rows < 4).sum(), (rows >= 4).sum()) == counts
+
+
+@pytest.mark.parametrize("shares", [(0.5, 0.5), (0.7, 0.3), (0.1, 0.9)])
+def test_no_image_is_shown_again_before_all_of_its_source_are_shown(shares):
+    batches = mixed(shares)
+    times = np.zeros(24, int)
+    for epoch in range(1, 8):
+        rows = drawn(batches, epoch)
+        times += np.bincount(rows, minlength=24)
+        for part in (times[:4], times[4:]):
+            assert part.max() - part.min() <= 1
+    assert times.min() >= 1
+
+
+def test_a_mix_is_a_function_of_seed_and_epoch():
+    first, again, later, other = mixed((1, 1)), mixed((1, 1)), mixed((1, 1)), mixed((1, 1), seed=8)
+    list(again(1))  # whichever epochs came before
+    np.testing.assert_array_equal(drawn(first, 2), drawn(again, 2))
+    assert (drawn(first, 2) != drawn(later, 3)).any()
+    assert (drawn(first, 2) != drawn(other, 2)).any()
+
+
+def test_a_batch_has_images_of_both_sources_and_their_weights():
+    weights = np.where(np.arange(24) < 4, 1.0, 0.25).astype(np.float32)
+    batches = mixed((0.5, 0.5))
+    batches.weights = weights
+    found = list(batches(1))
+    assert sum(len(set(batch["weights"].tolist())) == 2 for batch in found) >= 3
+    for batch in found:
+        np.testing.assert_array_equal(batch["weights"], weights[batch["features"]])
+    assert "weights" not in next(mixed((0.5, 0.5))(1))

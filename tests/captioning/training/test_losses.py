@@ -136,7 +136,7 @@ def test_the_reward_is_the_score_of_the_caption_with_its_end():
     ours = reward(np.array([0, 2]), samples)
     end = VOCABULARY.tokens[END]
     cider = CiderD({row: [[*text.split(), end] for text in several] for row, several in enumerate(captions)})
-    words = [["a", "dog", "runs", end], "a dog runs with a".split(), ["a", "cat", end], ["dog", end]]
+    words = [["a", "dog", "runs", end], ["a", "dog", "runs", "with", "a"], ["a", "cat", end], ["dog", end]]
     np.testing.assert_allclose(ours.ravel(), cider.score_each([0, 0, 2, 2], words), rtol=1e-6)
     assert ours.dtype == np.float32
     assert ours[0, 0] > ours[0, 1]

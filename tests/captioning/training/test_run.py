@@ -1,6 +1,7 @@
-"""One training run: the loss, the validation, where images come from, and where the weights start."""
+"""One training run: the loss, the optimizer, where the weights start, and whole runs."""
 
 import dataclasses
+import io
 import json
 from types import SimpleNamespace
 
@@ -9,93 +10,24 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from captioning import load_model
-from captioning.config import CaptioningConfig
+from captioning import load_model, predict, train
 from captioning.data.examples import CaptionData, Example
-from captioning.data.images import resize
-from captioning.data.load import load_examples
-from captioning.model.captions import Caption
+from captioning.data.load import load_examples, load_sources
 from captioning.model.encoder import Encoder
 from captioning.training.run import (
     CaptionLoss,
-    FeatureSource,
-    PixelSource,
-    Validation,
+    make_batches,
     make_captioner,
+    split_examples,
     train_captioner,
 )
-from shared.runs.folder import RunFolder
+from captioning.training.validation import Validation
 from shared.system.cli import UserError
 from shared.text.vocabulary import Vocabulary
 from shared.training.losses import sequence_cross_entropy
 from shared.training.optimizers import make_adamw
 
-SIZE = 32
 PAD, START, END = Vocabulary.PAD, Vocabulary.START, Vocabulary.END
-TINY = CaptioningConfig(
-    encoder="small_cnn",
-    encoder_weights="none",
-    image_size=SIZE,
-    train_encoder=True,
-    units=6,
-    num_heads=2,
-    min_count=1,
-    max_length=5,
-    captions_per_image=2,
-    batch_size=3,
-    epochs=1,
-    learning_rate=0.01,
-    dropout=0.0,
-    input_dropout=0.0,
-    validation_beams=2,
-)
-SENTENCES = ("a red dog", "a cat runs", "two dogs", "the red cat sleeps", "a dog runs", "two cats", "a cat")
-
-
-def settings(**changes):
-    return dataclasses.replace(TINY, **changes)
-
-
-def examples_of(count, bad=(), split="train"):
-    """Images of noise with two captions each; the `bad` ones cannot be read."""
-    random = np.random.default_rng(5)
-    return [
-        Example(
-            f"{split}-{number}",
-            b"no image" if number in bad else random.integers(0, 256, (20 + number, 31, 3), dtype=np.uint8),
-            (SENTENCES[number], SENTENCES[-number]),
-            split,
-        )
-        for number in range(count)
-    ]
-
-
-def make_run(path, config):
-    return RunFolder.create(path, dataclasses.asdict(config), "captioning")
-
-
-def new_captioner(path, config=TINY):
-    data = CaptionData("tiny", tuple(examples_of(5)))
-    return make_captioner(config, make_run(path, config), data, resume=False)
-
-
-@pytest.fixture(scope="module")
-def captioner(tmp_path_factory):
-    keras.utils.set_random_seed(3)
-    return new_captioner(tmp_path_factory.mktemp("run") / "run")
-
-
-@pytest.fixture(scope="module")
-def source_file(tmp_path_factory):
-    """A captions file with five images for training and two for validation."""
-    folder, random = tmp_path_factory.mktemp("data"), np.random.default_rng(2)
-    with (folder / "captions.jsonl").open("w") as file:
-        for number, sentence in enumerate(SENTENCES):
-            pixels = random.integers(0, 256, (33, 40, 3), dtype=np.uint8)
-            Image.fromarray(pixels).save(folder / f"{number}.png")
-            split = "train" if number < 5 else "validation"
-            file.write(json.dumps({"image": f"{number}.png", "caption": sentence, "split": split}) + "\n")
-    return str(folder / "captions.jsonl")
 
 
 # The loss
@@ -125,100 +57,6 @@ def test_the_loss_is_the_mean_over_all_words_that_are_there(smoothing, captioner
     assert loss == pytest.approx(float(whole), abs=1e-5)
 
 
-# Validation
-
-
-class Parrot:
-    """A source whose captions are given."""
-
-    def __init__(self, examples, sentences):
-        self.examples, self.sentences, self.asked = examples, sentences, []
-
-    def caption(self, rows, **options):
-        self.asked.append(options)
-        return [[Caption.of(sentence.split(), -1.0, 3)] for sentence in self.sentences[rows]]
-
-
-def test_validation_of_perfect_captions(tmp_path):
-    examples = [
-        Example(
-            f"image {number}", b"", (f"{sentence} on the grass", f"{sentence} on the grass"), "validation"
-        )
-        for number, sentence in enumerate(SENTENCES[:5])
-    ]
-    source = Parrot(examples, [example.captions[0] for example in examples])
-    run, config = make_run(tmp_path / "run", TINY), settings(batch_size=1)  # batches of 4 and 1
-    metrics = Validation(source, run, config)(epoch=7)
-    assert metrics == {"val_cider": pytest.approx(10.0), "val_exact": 1.0}
-    assert source.asked == [{"num_beams": 2, "max_length": 5}] * 2
-    samples = run.samples_file.read_text()
-    assert samples.startswith("epoch 7\n")
-    assert f"image 0: {examples[0].captions[0]}" in samples
-
-
-def test_validation_counts_what_is_exactly_one_of_the_references(tmp_path):
-    examples = examples_of(4, split="validation")
-    said = [examples[0].captions[0], examples[1].captions[1], "a dog", "nothing of this"]
-    metrics = Validation(Parrot(examples, said), make_run(tmp_path / "run", TINY), TINY)(epoch=1)
-    assert metrics["val_exact"] == 0.5
-    assert 0 < metrics["val_cider"] < 10
-
-
-# Where images come from
-
-
-def features_alone(captioner, example, mirrored=False):
-    image = resize(example.load(), SIZE)
-    return captioner.encoder((image[:, ::-1] if mirrored else image)[None])[0].numpy()
-
-
-def test_features_follow_the_examples_past_an_unreadable_image(captioner, tmp_path, capsys):
-    examples = examples_of(6, bad={2})
-    source = FeatureSource(captioner, examples, tmp_path, mirror=True)
-    assert source.examples == [*examples[:2], *examples[3:]]
-    assert "1 images cannot be read and are left out" in capsys.readouterr().out
-    rows, random, twin = np.array([4, 0, 2, 3, 1]), np.random.default_rng(8), np.random.default_rng(8)
-    flips = twin.random(5) < 0.5
-    assert 0 < flips.sum() < 5
-    features = source.batch(rows, random)["features"]
-    expected = [
-        features_alone(captioner, source.examples[row], flip) for row, flip in zip(rows, flips, strict=True)
-    ]
-    np.testing.assert_allclose(features, np.stack(expected), atol=5e-3)
-    captions = source.caption(slice(1, 4), num_beams=2, max_length=5)
-    pixels = np.stack([resize(example.load(), SIZE) for example in source.examples[1:4]])
-    alone = captioner.caption(pixels, num_beams=2, max_length=5)
-    assert [c[0].tokens for c in captions] == [c[0].tokens for c in alone]
-
-
-def test_plain_and_mirrored_features_that_miss_different_images_line_up(captioner, tmp_path, monkeypatch):
-    examples, images = examples_of(5), np.arange(5, dtype=np.float16)[:, None, None]
-
-    def extract(examples, encoder, cache_dir, flip=False):
-        there = [0, 3, 4] if flip else [0, 1, 2, 4]
-        index = {examples[number].image_id: row for row, number in enumerate(there)}
-        return SimpleNamespace(array=images[there] + (100 if flip else 0), index=index, problems=["bad"])
-
-    monkeypatch.setattr("captioning.training.run.extract_features", extract)
-    source = FeatureSource(captioner, examples, tmp_path, mirror=True)
-    assert source.examples == [examples[0], examples[4]]
-    drawn = source.batch(np.array([0, 1] * 9), np.random.default_rng(0))["features"].ravel().reshape(9, 2)
-    assert [set(column) for column in drawn.T] == [{0, 100}, {4, 104}]
-
-
-def test_pixels_follow_the_examples_past_an_unreadable_image(captioner, tmp_path, capsys):
-    examples = examples_of(5, bad={0, 3})
-    source = PixelSource(captioner, examples, tmp_path, mirror=False)
-    assert source.examples == [examples[1], examples[2], examples[4]]
-    assert "2 images cannot be read and are left out; the first: train-0" in capsys.readouterr().out
-    pixels = source.batch(np.array([2, 0]), np.random.default_rng(0))["images"]
-    np.testing.assert_array_equal(pixels[0], resize(examples[4].load(), SIZE))
-    np.testing.assert_array_equal(pixels[1], resize(examples[1].load(), SIZE))
-    assert len(source.caption(slice(1, 3), max_length=5)) == 2
-    with pytest.raises(UserError, match="None of 2 images can be read"):
-        PixelSource(captioner, examples_of(2, bad={0, 1}), tmp_path, mirror=False)
-
-
 # The optimizer
 
 
@@ -242,32 +80,33 @@ def test_only_matrices_decay(captioner):
 # Where the weights start
 
 
-def test_a_new_run_keeps_the_words_of_its_training_captions(tmp_path):
+def test_a_new_run_keeps_the_words_of_its_training_captions(tmp_path, settings, examples_of, make_run):
     data = CaptionData("tiny", (*examples_of(3), Example("x", b"", ("a zebra",), "validation")))
-    captioner = make_captioner(TINY, make_run(tmp_path / "run", TINY), data, resume=False)
+    captioner = make_captioner(settings(), make_run(tmp_path / "run", settings()), data, resume=False)
     assert {"dog", "cat", "cats"} <= set(captioner.vocabulary.tokens)
     assert "zebra" not in captioner.vocabulary.tokens
     assert Vocabulary.load(tmp_path / "run" / "vocabulary.json") == captioner.vocabulary
     with pytest.raises(UserError, match=r"No word occurs 50 times.*--min-count"):
-        make_captioner(settings(min_count=50), make_run(tmp_path / "b", TINY), data, resume=False)
+        make_captioner(settings(min_count=50), make_run(tmp_path / "b", settings()), data, resume=False)
 
 
-def test_words_of_an_attempt_that_saved_nothing_do_not_stay(tmp_path):
+def test_words_of_an_attempt_that_saved_nothing_do_not_stay(tmp_path, settings, make_run, new_captioner):
     new_captioner(tmp_path / "run")
     other = CaptionData("other", (Example("x", b"", ("zebras graze",), "train"),))
-    run = make_run(tmp_path / "run", TINY)
-    assert "zebras" in make_captioner(TINY, run, other, resume=False).vocabulary.tokens
-    assert "zebras" in make_captioner(TINY, run, CaptionData("none", ()), resume=True).vocabulary.tokens
+    run = make_run(tmp_path / "run", settings())
+    assert "zebras" in make_captioner(settings(), run, other, resume=False).vocabulary.tokens
+    assert "zebras" in make_captioner(settings(), run, CaptionData("none", ()), resume=True).vocabulary.tokens
 
 
-def finished(path, config=TINY):
-    captioner = new_captioner(path, config)
-    captioner.save_weights(path / "best.weights.h5")
+@pytest.fixture
+def start(tmp_path, new_captioner):
+    """A finished run."""
+    captioner = new_captioner(tmp_path / "start")
+    captioner.save_weights(tmp_path / "start" / "best.weights.h5")
     return captioner
 
 
-def test_init_from_takes_words_and_weights(tmp_path):
-    start = finished(tmp_path / "start")
+def test_init_from_takes_words_and_weights(start, tmp_path, settings, make_run):
     config = settings(init_from=str(tmp_path / "start"), seed=8, encoder_weights="imagenet")
     other = CaptionData("other", (Example("x", b"", ("zebras graze",), "train"),))
     captioner = make_captioner(config, make_run(tmp_path / "run", config), other, resume=False)
@@ -285,14 +124,15 @@ def test_init_from_takes_words_and_weights(tmp_path):
         ({"decoder": "soft_attention"}, "train with --decoder late_attention"),
     ],
 )
-def test_init_from_a_model_of_other_sizes_says_what_to_ask_for(change, message, tmp_path):
-    finished(tmp_path / "start")
+def test_init_from_a_model_of_other_sizes_says_what_to_ask_for(
+    change, message, start, tmp_path, settings, make_run
+):
     config = settings(init_from=str(tmp_path / "start"), **change)
     with pytest.raises(UserError, match=f"other sizes.*{message}\\."):
         make_captioner(config, make_run(tmp_path / "run", config), CaptionData("none", ()), resume=False)
 
 
-def test_init_from_nothing_and_from_an_export_is_refused(tmp_path):
+def test_init_from_nothing_and_from_an_export_is_refused(tmp_path, settings, make_run):
     config = settings(init_from=str(tmp_path / "nowhere"))
     with pytest.raises(UserError, match="no model"):
         make_captioner(config, make_run(tmp_path / "run", config), CaptionData("none", ()), resume=False)
@@ -313,7 +153,9 @@ def split_by_kind(model):
     return [value for path, value in named.items() if path.endswith("kernel")], list(norms.values())
 
 
-def test_batch_norms_learn_from_nothing_and_stay_when_they_were_trained(source_file, tmp_path):
+def test_batch_norms_learn_from_nothing_and_stay_when_they_were_trained(
+    source_file, tmp_path, settings, make_run
+):
     config = settings(data=source_file)
     run = make_run(tmp_path / "first", config)
     result = train_captioner(config, run, load_examples(source_file))
@@ -332,7 +174,9 @@ def test_batch_norms_learn_from_nothing_and_stay_when_they_were_trained(source_f
     assert any((before != after).any() for before, after in zip(kernels, tuned_kernels, strict=True))
 
 
-def test_a_run_on_cached_features_leaves_the_encoder_alone_and_goes_on(source_file, tmp_path):
+def test_a_run_on_cached_features_leaves_the_encoder_alone_and_resumes(
+    source_file, tmp_path, settings, make_run
+):
     config = settings(data=source_file, train_encoder=False, epochs=2)
     whole, parts = make_run(tmp_path / "whole", config), make_run(tmp_path / "parts", config)
     data = load_examples(source_file)
@@ -351,7 +195,7 @@ def test_a_run_on_cached_features_leaves_the_encoder_alone_and_goes_on(source_fi
         row["val_cider"] for row in whole.read_history()
     ]
     keras.utils.set_random_seed(config.seed)
-    begun = Encoder("small_cnn", weights=None, image_size=SIZE).backbone.get_weights()
+    begun = Encoder("small_cnn", weights=None, image_size=config.image_size).backbone.get_weights()
     ended = load_model(parts.path).encoder.backbone.get_weights()
     for before, after in zip(begun, ended, strict=True):
         np.testing.assert_array_equal(before, after)
@@ -366,10 +210,278 @@ def stop_in_epoch_two(evaluate):
     return wrapped
 
 
-def test_data_without_a_validation_split_are_refused(tmp_path):
+def test_data_without_a_validation_split_are_refused(tmp_path, settings, make_run):
     file = tmp_path / "captions.csv"
     Image.new("RGB", (5, 7)).save(tmp_path / "x.png")
     file.write_text("image,caption,split\nx.png,a dog,train\n")
     config = settings(data=str(file))
     with pytest.raises(UserError, match="has no validation split"):
         train_captioner(config, make_run(tmp_path / "run", config), load_examples(file))
+
+
+# Several sources
+
+
+def of_sources(examples_of, **counts):
+    """Images of several sources: so many for training, and for validation."""
+    return CaptionData(
+        "several",
+        tuple(
+            dataclasses.replace(example, image_id=f"{source}/{example.image_id}", source=source)
+            for seed, (source, (train, held_out)) in enumerate(counts.items())
+            for example in (
+                *examples_of(train, seed=seed),
+                *examples_of(held_out, split="validation", seed=seed + 10),
+            )
+        ),
+    )
+
+
+def test_a_source_without_validation_images_is_trained_on(examples_of, capsys):
+    data = of_sources(examples_of, birds=(3, 2), cats=(2, 0))
+    training, validation = split_examples(data)
+    assert "cats has no validation images: it is trained on, but not validated." in capsys.readouterr().out
+    assert [e.source for e in training] == ["birds"] * 3 + ["cats"] * 2
+    assert [e.source for e in validation] == ["birds"] * 2
+    with pytest.raises(UserError, match="has no validation split: its images are in train"):
+        split_examples(of_sources(examples_of, birds=(3, 0), cats=(2, 0)))
+
+
+@pytest.fixture
+def photograph():
+    """A smooth picture, as a file in a size and a quality."""
+
+    def make(seed, size=(64, 48), quality=90):
+        grid = np.random.default_rng(seed).integers(0, 256, (6, 8, 3), dtype=np.uint8)
+        file = io.BytesIO()
+        Image.fromarray(grid).resize((256, 192), Image.Resampling.BICUBIC).resize(size).save(
+            file, "JPEG", quality=quality
+        )
+        return file.getvalue()
+
+    return make
+
+
+def test_a_photograph_on_both_sides_is_kept_out_of_training(photograph, capsys):
+    data = CaptionData(
+        "two",
+        (
+            *(Example(f"a/{n}", photograph(n), ("x",), "train", "a") for n in range(4)),
+            Example("b/copy", photograph(1, (120, 80), 40), ("x",), "validation", "b"),
+            Example("b/other", photograph(9), ("x",), "validation", "b"),
+            Example("b/tested", photograph(3, (50, 50), 60), ("x",), "test", "b"),
+        ),
+    )
+    training, validation = split_examples(data)
+    assert [example.image_id for example in training] == ["a/0", "a/2"]
+    assert [example.image_id for example in validation] == ["b/copy", "b/other"]
+    told = capsys.readouterr().out
+    assert "2 training images show photographs that are also in validation or test" in told
+    assert "the first: a/1, which shows the same as b/copy." in told
+    alone = dataclasses.replace(data, examples=(data.examples[1], *data.examples[4:]))
+    with pytest.raises(UserError, match="No training image is left"):
+        split_examples(alone)
+
+
+def test_one_source_is_not_searched_for_copies(examples_of, monkeypatch):
+    monkeypatch.setattr("captioning.training.run.shared_photographs", lambda *sides: pytest.fail("searched"))
+    data = CaptionData("one", (*examples_of(3), *examples_of(2, split="validation")))
+    assert len(split_examples(data)[0]) == 3
+
+
+def batches_of(config, data):
+    training = [example for example in data.examples if example.split == "train"]
+    source = SimpleNamespace(examples=training, batch=lambda rows, random: {"features": rows})
+    return make_batches(config, data.sources, source, Vocabulary.build([["a"]]))
+
+
+def test_mix_and_weights_belong_to_the_sources_in_their_order(settings, examples_of):
+    data = of_sources(examples_of, birds=(6, 1), cats=(2, 1))
+    config = settings(data=("birds", "cats"), mix=(1, 3), source_weights=(1.0, 0.25), batch_size=4)
+    batches = list(batches_of(config, data)(1))
+    rows = np.concatenate([batch["features"] for batch in batches])
+    assert ((rows < 6).sum(), (rows >= 6).sum()) == (2, 6)
+    for batch in batches:
+        np.testing.assert_array_equal(batch["weights"], np.where(batch["features"] < 6, 1.0, 0.25))
+    plain = list(batches_of(settings(data=("birds", "cats")), data)(1))
+    assert all("weights" not in batch for batch in plain)
+
+
+def test_a_mix_leaves_out_a_source_without_training_images(settings, examples_of):
+    data = of_sources(examples_of, birds=(4, 1), cats=(0, 2))
+    batches = batches_of(settings(data=("birds", "cats"), mix=(1, 3), batch_size=4), data)
+    assert sorted(next(batches(1))["features"]) == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_weights_of_images_count_in_the_loss(smoothing, captioner):
+    random = np.random.default_rng(1)
+    tokens = random.integers(4, len(captioner.vocabulary), (3, 2, 6)).astype(np.int32)
+    tokens[0, 1, 4:] = tokens[2, 0, 2:] = PAD
+    features = random.normal(size=(3, captioner.encoder.grid[0] ** 2, captioner.encoder.channels))
+    batch = {"features": features.astype(np.float32), "tokens": tokens}
+    weights = np.float32([1.0, 0.25, 2.0])
+    loss = float(CaptionLoss(smoothing)(captioner, {**batch, "weights": weights}))
+
+    logits = captioner.decoder(batch["features"], tokens[:, :, :-1]).numpy().astype(np.float64)
+    log_probs = logits - np.log(np.exp(logits).sum(axis=-1, keepdims=True))
+    targets = tokens[:, :, 1:]
+    right = np.take_along_axis(log_probs, targets[..., None], axis=-1)[..., 0]
+    losses = -(1 - smoothing) * right - smoothing * log_probs.mean(axis=-1)
+    counts = (targets != PAD) * weights[:, None, None]
+    assert loss == pytest.approx((losses * counts).sum() / counts.sum(), abs=1e-5)
+    plain = float(CaptionLoss(smoothing)(captioner, batch))
+    assert abs(plain - loss) > 1e-4
+    equal = float(CaptionLoss(smoothing)(captioner, {**batch, "weights": np.ones(3, np.float32)}))
+    assert equal == pytest.approx(plain, rel=1e-6)
+
+
+# Training of the encoder
+
+
+class Recorder:
+    """Validation that also keeps the weights of the encoder after each epoch, not averaged."""
+
+    def __init__(self, monkeypatch):
+        self.backbones = []
+        evaluate = Validation.__call__
+
+        def record(validation, epoch):
+            backbone = validation.images._captioner.encoder.backbone
+            self.backbones.append({v.path: v.numpy() for v in backbone.variables})
+            return evaluate(validation, epoch)
+
+        monkeypatch.setattr(Validation, "__call__", record)
+
+
+def changed(before, after):
+    return {path for path in before if not np.array_equal(before[path], after[path])}
+
+
+def test_the_encoder_learns_from_its_epoch_on_in_its_last_blocks(
+    source_file, tmp_path, settings, make_run, monkeypatch
+):
+    config = settings(
+        data=source_file, init_from=str(tmp_path / "start"), encoder_from_epoch=2, encoder_blocks=2, epochs=3
+    )
+    start = make_captioner(settings(), make_run(tmp_path / "start"), load_examples(source_file), resume=False)
+    start.save_weights(tmp_path / "start" / "best.weights.h5")
+    begun = {v.path: v.numpy() for v in start.encoder.backbone.variables}
+    recorder = Recorder(monkeypatch)
+    train_captioner(config, make_run(tmp_path / "run", config), load_examples(source_file))
+    first, second, third = recorder.backbones
+    assert changed(begun, first) == set()
+    assert (
+        changed(first, second) == changed(second, third) == {"mix/kernel", "mix_norm/gamma", "mix_norm/beta"}
+    )
+
+
+def test_the_encoder_has_its_own_rate(source_file, tmp_path, settings, make_run, monkeypatch):
+    """The first step of Adam is the rate: of one step an epoch, that of the second is known in its ratio."""
+    changes = {}
+    for rate in (1.0, 0.125):
+        config = settings(
+            data=source_file,
+            encoder_rate=rate,
+            batch_size=5,
+            warmup_steps=0,
+            weight_decay=0.0,
+            average_decay=0.0,
+        )
+        run = make_run(tmp_path / str(rate), config)
+        keras.utils.set_random_seed(config.seed)
+        begun = make_captioner(config, run, load_examples(source_file), resume=False).encoder.backbone
+        begun = {v.path: v.numpy() for v in begun.trainable_variables}
+        train_captioner(config, run, load_examples(source_file))
+        ended = {v.path: v.numpy() for v in load_model(run.path).encoder.backbone.trainable_variables}
+        changes[rate] = np.concatenate([np.ravel(ended[path] - begun[path]) for path in begun])
+    moved = np.abs(changes[1.0]) > 1e-4
+    assert moved.mean() > 0.5
+    np.testing.assert_allclose(changes[0.125][moved], 0.125 * changes[1.0][moved], rtol=0.02, atol=1e-6)
+
+
+def test_more_blocks_than_there_are_are_refused(source_file, tmp_path, settings, make_run):
+    config = settings(data=source_file, encoder_blocks=99)
+    with pytest.raises(UserError, match="small_cnn has 8 blocks, so its last 99 cannot be trained"):
+        train_captioner(config, make_run(tmp_path / "run", config), load_examples(source_file))
+
+
+# Whole runs of several sources
+
+
+EVERYTHING = {
+    "epochs": 3,
+    "encoder_from_epoch": 2,
+    "encoder_rate": 0.5,
+    "encoder_blocks": 4,
+    "batch_size": 2,
+    "mix": (1.0, 2.0),
+    "source_weights": (1.0, 0.5),
+    "mirror": True,
+    "crop": 0.5,
+    "brightness": 0.3,
+    "dropout": 0.3,
+}
+
+
+def test_a_resumed_run_on_two_sources_and_views_is_equal_bit_for_bit(
+    make_source, tmp_path, settings, make_run, monkeypatch
+):
+    sources = (make_source("birds"), make_source("cats", train=4, validation=1, seed=3))
+    config, data = settings(data=sources, **EVERYTHING), load_sources(sources)
+    whole, parts = make_run(tmp_path / "whole", config), make_run(tmp_path / "parts", config)
+    result = train_captioner(config, whole, data)
+    assert set(result.best_metrics) >= {"val_cider", "val_cider_birds", "val_cider_cats"}
+    with monkeypatch.context() as patch:
+        patch.setattr(Validation, "__call__", stop_in_epoch_two(Validation.__call__))
+        with pytest.raises(KeyboardInterrupt):
+            train_captioner(config, parts, data)
+    train_captioner(config, parts, data, resume=True)
+    assert parts.history_file.read_bytes() == whole.history_file.read_bytes()
+    with np.load(whole.last_checkpoint) as expected, np.load(parts.last_checkpoint) as resumed:
+        assert set(resumed) == set(expected)
+        for name in expected:
+            np.testing.assert_array_equal(resumed[name], expected[name], err_msg=name)
+
+
+def test_a_run_of_an_earlier_version_resumes(source_file, tmp_path, settings, make_run, monkeypatch):
+    config = settings(data=source_file, train_encoder=False, epochs=2)
+    run = make_run(tmp_path / "run", config)
+    with monkeypatch.context() as patch:
+        patch.setattr(Validation, "__call__", stop_in_epoch_two(Validation.__call__))
+        with pytest.raises(KeyboardInterrupt):
+            train_captioner(config, run, load_examples(source_file), cache_dir=tmp_path / "cache")
+    file = run.path / "config.json"
+    record = json.loads(file.read_text())
+    for name in ("mix", "source_weights", "encoder_blocks", "encoder_rate", "encoder_from_epoch", "crop"):
+        del record["config"][name]
+    record["config"]["data"] = source_file
+    file.write_text(json.dumps(record))
+    assert train.main(["--out", str(run.path), "--resume", "--cache", str(tmp_path / "cache")]) == 0
+    assert [row["epoch"] for row in run.read_history()] == [1, 2]
+    assert json.loads(file.read_text()) == record
+
+
+def test_captions_that_a_model_wrote_are_a_source(source_file, tmp_path, start, capsys, monkeypatch):
+    """predict writes them for a folder of photographs, and they are trained on with half the weight."""
+    random, written = np.random.default_rng(8), tmp_path / "written" / "captions.jsonl"
+    for folder in ("written", "photos"):
+        (tmp_path / folder).mkdir()
+    for number in range(4):
+        pixels = random.integers(0, 256, (30, 40, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "photos" / f"{number}.png")
+    monkeypatch.chdir(tmp_path)
+    model = str(tmp_path / "start")
+    assert predict.main(["photos", "--model", model, "--format", "jsonl", "--output", str(written)]) == 0
+    options = (
+        "--encoder small_cnn --encoder-weights none --image-size 32 --units 6 --num-heads 2 --min-count 1"
+    )
+    arguments = [*options.split(), "--epochs", "1", "--batch-size", "3", "--cache", "cache", "--out", "run"]
+    data = ["--data", source_file, str(written), "--source-weights", "1", "0.5"]
+    assert train.main([*data, *arguments]) == 0
+    assert "written has no validation images: it is trained on, but not validated." in capsys.readouterr().out
+    examples = load_sources([source_file, str(written)])
+    assert len(examples.split("train")) == 5 + 4
+    assert {e.split for e in examples.examples if e.source == "written"} == {"train"}
+    with pytest.raises(UserError, match="has no validation split"):
+        train.main(["--data", str(written), *arguments[:-1], "alone"])

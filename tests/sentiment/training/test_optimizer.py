@@ -1,14 +1,13 @@
-"""AdamW with a rate for each part against Keras's own AdamW and against steps by hand."""
+"""A rate and a first step for each part of a classifier, against steps by hand."""
 
 import dataclasses
 
-import keras
 import numpy as np
 import tensorflow as tf
 
 from sentiment.config import SentimentConfig
 from sentiment.model.classifier import SentimentClassifier
-from sentiment.training.optimizer import LayerwiseAdamW, make_optimizer
+from sentiment.training.optimizer import make_optimizer
 from shared.text.vocabulary import Vocabulary
 
 RATE, DECAY = 0.1, 0.5
@@ -48,20 +47,6 @@ def part_of(variable):
         if keyword in variable.path:
             return part
     return 3
-
-
-def test_without_parts_it_is_the_optimizer_of_keras():
-    found, expected = make_model().trainable_variables, make_model().trainable_variables
-    optimizers = (
-        LayerwiseAdamW(RATE, weight_decay=DECAY),
-        keras.optimizers.AdamW(RATE, weight_decay=DECAY),
-    )
-    for optimizer, variables in zip(optimizers, (found, expected), strict=True):
-        optimizer.exclude_from_weight_decay(var_names=["bias"])
-        for step in range(3):
-            optimizer.apply(some_gradients(variables, step), variables)
-    for one, other in zip(found, expected, strict=True):
-        np.testing.assert_array_equal(one.numpy(), other.numpy(), err_msg=one.path)
 
 
 def test_each_part_has_its_share_of_the_rate():
@@ -125,11 +110,3 @@ def test_both_directions_of_a_layer_are_one_part():
 def test_without_pretraining_all_parts_are_alike():
     config = dataclasses.replace(CONFIG, layer_rate_decay=0.5, gradual_unfreezing=0.5)
     assert make_optimizer(config, make_model(), steps=100, pretrained=False).parts == []
-
-
-def test_it_is_saved_and_loaded_like_any_optimizer():
-    optimizer = LayerwiseAdamW(0.01, parts=[(["a/embedding/b"], 0.5, 7)], weight_decay=0.25)
-    again = keras.optimizers.deserialize(keras.optimizers.serialize(optimizer))
-    assert type(again) is LayerwiseAdamW
-    assert again.get_config() == optimizer.get_config()
-    assert again.part_of("a/embedding/b") == (0.5, 7)

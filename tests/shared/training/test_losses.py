@@ -97,3 +97,28 @@ def test_bfloat16_logits_lose_nothing_but_their_own_rounding():
 def test_smoothing_outside_its_range_is_refused(smoothing):
     with pytest.raises(ValueError, match="label_smoothing"):
         sequence_cross_entropy(*make_batch(), smoothing)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_weights_make_a_weighted_mean(smoothing):
+    targets, logits, mask = make_batch()
+    weights = np.random.default_rng(9).uniform(0.1, 3.0, targets.shape).astype("float32")
+    value, gradient = value_and_gradient(
+        lambda z: sequence_cross_entropy(targets, z, mask, smoothing, weights=weights), logits
+    )
+    expected, expected_gradient = value_and_gradient(
+        lambda z: keras_loss(targets, z, mask * weights, smoothing), logits
+    )
+    assert value == pytest.approx(expected, rel=1e-6)
+    np.testing.assert_allclose(gradient, expected_gradient, atol=1e-7)
+
+
+def test_equal_weights_are_no_weights_and_a_weight_of_zero_is_a_mask():
+    targets, logits, mask = make_batch()
+    plain = sequence_cross_entropy(targets, logits, mask, 0.1)
+    for weight in (1.0, 0.25):
+        weighted = sequence_cross_entropy(targets, logits, mask, 0.1, np.full(targets.shape, weight))
+        assert float(weighted) == pytest.approx(float(plain), rel=1e-6)
+    masked = sequence_cross_entropy(targets, logits, None, 0.1, mask.astype("float32"))
+    assert float(masked) == pytest.approx(float(plain), rel=1e-6)
+    assert float(sequence_cross_entropy(targets, logits, mask, 0.1, np.zeros(targets.shape))) == 0.0

@@ -1,4 +1,4 @@
-"""Muon for a recurrent network: which variables it is for, and its matrix products in bfloat16."""
+"""Muon for a recurrent network, its products in bfloat16, and AdamW with rates by layer."""
 
 import keras
 import numpy as np
@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from shared.layers import RecurrentStack
-from shared.training.optimizers import ADAM_SHARE, BFloat16Muon, make_muon
+from shared.training.optimizers import ADAM_SHARE, BFloat16Muon, LayerwiseAdamW, make_adamw, make_muon
 
 RATE = 0.1
 
@@ -80,8 +80,61 @@ def test_in_bfloat16_an_update_becomes_as_orthogonal(shape):
     np.testing.assert_allclose(inner, np.diag(singular), atol=0.1)
 
 
-def test_it_is_saved_and_loaded_like_any_optimizer():
-    optimizer = make_muon(RATE, "mixed_bfloat16", weight_decay=0.5)
+@pytest.mark.parametrize(
+    ("make", "kind"),
+    [
+        (lambda: make_muon(RATE, "mixed_bfloat16", weight_decay=0.5), BFloat16Muon),
+        (
+            lambda: LayerwiseAdamW(0.01, parts=[(["a/embedding/b"], 0.5, 7)], weight_decay=0.25),
+            LayerwiseAdamW,
+        ),
+    ],
+)
+def test_it_is_saved_and_loaded_like_any_optimizer(make, kind):
+    optimizer = make()
     again = keras.optimizers.deserialize(keras.optimizers.serialize(optimizer))
-    assert type(again) is BFloat16Muon
+    assert type(again) is kind
     assert again.get_config() == optimizer.get_config()
+
+
+def test_parts_survive_saving():
+    optimizer = LayerwiseAdamW(0.01, parts=[(["a/embedding/b"], 0.5, 7)])
+    again = keras.optimizers.deserialize(keras.optimizers.serialize(optimizer))
+    assert again.part_of("a/embedding/b") == (0.5, 7)
+    assert again.part_of("a/output/b") == (1.0, 0)
+
+
+def some_gradients(variables, seed):
+    random = np.random.default_rng(seed)
+    numbers = [random.uniform(0.5, 2.0, variable.shape) for variable in variables]
+    return [tf.constant(n * random.choice([-1, 1], n.shape), "float32") for n in numbers]
+
+
+def test_without_parts_layerwise_adamw_is_that_of_keras():
+    models = make_network(), make_network()
+    models[1].set_weights(models[0].get_weights())
+    optimizers = LayerwiseAdamW(RATE, weight_decay=0.5), keras.optimizers.AdamW(RATE, weight_decay=0.5)
+    for optimizer, model in zip(optimizers, models, strict=True):
+        optimizer.exclude_from_weight_decay(var_names=["bias"])
+        for step in range(3):
+            changes(model, optimizer, some_gradients(model.trainable_variables, step))
+    for one, other in zip(*(model.trainable_variables for model in models), strict=True):
+        np.testing.assert_array_equal(one.numpy(), other.numpy(), err_msg=one.path)
+
+
+def test_a_part_of_adamw_has_its_share_of_the_rate_from_its_first_step_on():
+    model = make_network()
+    variables = model.trainable_variables
+    paths = [variable.path for variable in variables if "stack" in variable.path]
+    optimizer = make_adamw(RATE, weight_decay=0.5, parts=[(paths, 0.25, 2)])
+    assert type(make_adamw(RATE)) is keras.optimizers.AdamW
+    for step in range(3):
+        before, gradients = [variable.numpy() for variable in variables], some_gradients(variables, 7)
+        found = changes(model, optimizer, gradients)
+        for variable, change, value, gradient in zip(variables, found, before, gradients, strict=True):
+            in_part = variable.path in paths
+            rate = RATE * (0.25 if in_part else 1.0) * (step >= 2 or not in_part)
+            decay = 0.5 if "kernel" in variable.path else 0.0
+            # With the same gradient at each step, Adam's step is its sign.
+            expected = -rate * (np.sign(gradient) + decay * value)
+            np.testing.assert_allclose(change, expected, rtol=1e-3, atol=1e-6, err_msg=variable.path)

@@ -38,23 +38,40 @@ def export_captioner(captioner, path: Path, search: dict) -> None:
 def check_export(folder: Path, captioner, search: dict) -> None:
     """Compares the SavedModel, in a process of its own, with the captioner on generated pictures.
 
+    One of the files is damaged: it must get an error, and the others the captions that they get without it.
+
     Raises:
-        ExportError: a caption or its log-probability differs.
+        ExportError: a caption or its log-probability differs, or a file's error is not what it should be.
     """
     images = _test_images(captioner.image_size)
-    files = np.array([_png(image) for image in images], dtype=object)
+    files = [_png(image) for image in images]
+    files.insert(1, files[0][: len(files[0]) // 2])
+    answers = call_alone(
+        folder, {"pixels": {"images": images}, "serving_default": {"images": np.array(files, dtype=object)}}
+    )
     expected = captioner.caption_pixels(images, **search)
-    answers = call_alone(folder, {"pixels": {"images": images}, "serving_default": {"images": files}})
-    for signature, outputs in answers.items():
-        for row, captions in enumerate(expected):
-            for rank, caption in enumerate(captions):
-                text = outputs["captions"][row, rank].decode("utf-8")
-                log_prob = float(outputs["log_probs"][row, rank])
-                if text != caption.text or abs(log_prob - caption.log_prob) > TOLERANCE:
-                    raise ExportError(
-                        f"The SavedModel's {signature} gives {text!r} ({log_prob:.4f}) where the Python "
-                        f"model gives {caption.text!r} ({caption.log_prob:.4f}). Nothing was written."
-                    )
+    _check_captions("pixels", answers["pixels"], expected)
+    answer = answers["serving_default"]
+    is_error = [bool(error) for error in answer["errors"]]
+    if is_error != [False, True, False, False]:
+        raise ExportError(
+            f"The SavedModel gave the errors {answer['errors'].tolist()} for four files, of which only the "
+            "second is damaged. Nothing was written."
+        )
+    good = {name: np.delete(answer[name], 1, axis=0) for name in ("captions", "log_probs")}
+    _check_captions("serving_default", good, expected)
+
+
+def _check_captions(signature, outputs, expected):
+    for row, captions in enumerate(expected):
+        for rank, caption in enumerate(captions):
+            text = outputs["captions"][row, rank].decode("utf-8")
+            log_prob = float(outputs["log_probs"][row, rank])
+            if text != caption.text or abs(log_prob - caption.log_prob) > TOLERANCE:
+                raise ExportError(
+                    f"The SavedModel's {signature} gives {text!r} ({log_prob:.4f}) where the Python "
+                    f"model gives {caption.text!r} ({caption.log_prob:.4f}). Nothing was written."
+                )
 
 
 def _test_images(size: int) -> np.ndarray:

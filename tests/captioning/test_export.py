@@ -16,9 +16,10 @@ from captioning.config import Search
 from captioning.data.images import load_image, resize
 from captioning.export import parse_arguments
 from captioning.model.captioner import Captioner
+from captioning.model.encoded import decode
 from captioning.model.encoder import Encoder
 from captioning.model.exported import SETTINGS_FILE, ExportedCaptioner
-from captioning.model.signatures import _decode, caption_signatures
+from captioning.model.signatures import caption_signatures
 from captioning.prediction import export
 from captioning.prediction.export import check_export, export_captioner
 from shared.export import ExportError, export_saved_model
@@ -91,7 +92,9 @@ def test_files_of_all_kinds_and_sizes_in_one_batch(captioner, loaded):
         "captions": (5, 2),
         "log_probs": (5, 2),
         "confidences": (5, 2),
+        "errors": (5,),
     }
+    assert not any(outputs["errors"].numpy())
     decoded = [tf.io.decode_image(file, channels=3, expand_animations=False) for file in files]
     pixels = [captioner.encoder.resize_in_graph(tf.cast(image, tf.float32)[None])[0] for image in decoded]
     assert_same(outputs, captioner.caption_pixels(np.stack(pixels).astype(np.uint8), **SEARCH))
@@ -103,11 +106,48 @@ def test_pixels_of_any_size_give_the_captions_of_the_python_model(captioner, loa
     assert_same(outputs, captioner.caption_pixels(images, **SEARCH))
 
 
+def test_bad_files_get_an_error_and_the_others_their_captions(loaded):
+    describe = loaded.signatures["serving_default"]
+    good = [encode(picture(40, 56, seed=seed), "PNG") for seed in range(3)]
+    alone = describe(images=tf.constant(good))
+    files = [b"", good[0], good[1][:60], b"text", good[1], good[2]]
+    outputs = describe(images=tf.constant(files))
+    assert [error.decode()[:24] for error in outputs["errors"].numpy()] == [
+        "the file is empty (0 byt",
+        "",
+        "the image is damaged or ",
+        "not an image, or not of ",
+        "",
+        "",
+    ]
+    for name in ("captions", "log_probs", "confidences"):
+        np.testing.assert_array_equal(outputs[name].numpy()[[1, 4, 5]], alone[name])
+    assert outputs["captions"].numpy()[[0, 2, 3]].tolist() == [[b"", b""]] * 3
+    assert not outputs["confidences"].numpy()[[0, 2, 3]].any()
+    alone = describe(images=tf.constant(files[:1]))
+    assert alone["captions"].numpy().tolist() == [[b"", b""]]
+
+
+@pytest.mark.parametrize(
+    ("signature", "images"),
+    [
+        ("serving_default", tf.zeros((0,), tf.string)),
+        ("pixels", tf.zeros((0, 48, 41, 3), tf.uint8)),
+        ("pixels", tf.zeros((0, 0, 0, 3), tf.uint8)),
+    ],
+)
+def test_no_images_give_no_captions(signature, images, loaded):
+    outputs = loaded.signatures[signature](images=images)
+    for name in ("captions", "log_probs", "confidences"):
+        assert tuple(outputs[name].shape) == (0, 2)
+
+
 def test_signatures_are_flat_and_named(loaded):
     assert set(loaded.signatures) == {"serving_default", "pixels"}
     for function in loaded.signatures.values():
         assert list(function.structured_input_signature[1]) == ["images"]
-        assert set(function.structured_outputs) == {"captions", "log_probs", "confidences"}
+        assert set(function.structured_outputs) - {"errors"} == {"captions", "log_probs", "confidences"}
+    assert "errors" in loaded.signatures["serving_default"].structured_outputs
 
 
 def test_the_graph_has_stock_operations_only(exported):
@@ -134,17 +174,17 @@ def test_pngs_are_laid_on_white_as_the_image_loader_does():
         encode(image, "PNG"),
     ]
     for file in files:
-        np.testing.assert_allclose(_decode(tf.constant(file)), load_image(file).astype(np.float32), atol=1)
+        np.testing.assert_allclose(decode(tf.constant(file)), load_image(file).astype(np.float32), atol=1)
 
 
 def test_a_cmyk_photograph_is_read_and_a_note_of_its_upright_side_is_not():
     cmyk = encode(picture(16, 24).convert("CMYK"), "JPEG", quality=95)
-    assert np.abs(_decode(tf.constant(cmyk)) - load_image(cmyk).astype(np.float32)).mean() < 5
+    assert np.abs(decode(tf.constant(cmyk)) - load_image(cmyk).astype(np.float32)).mean() < 5
     note = Image.Exif()
     note[0x0112] = 6  # to be turned by a quarter
     turned = encode(picture(16, 24), "JPEG", exif=note)
     assert load_image(turned).shape == (24, 16, 3)
-    assert _decode(tf.constant(turned)).shape == (16, 24, 3)
+    assert decode(tf.constant(turned)).shape == (16, 24, 3)
 
 
 def test_an_exported_folder_is_a_captioner(captioner, from_export, tmp_path):

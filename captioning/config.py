@@ -174,12 +174,16 @@ class Search(RunConfig):
 
     def __post_init__(self):
         super().__post_init__()
-        Constraints.of(self.must, self.never, self.prefix).check(self.max_length, self.open_endings)
+        self.constraints.check(self.max_length, self.open_endings)
         if self.n_best > self.num_beams:
             raise ValueError(
                 f"--num-beams {self.num_beams} finds {self.num_beams} captions an image; for --n-best "
                 f"{self.n_best}, give at least as many beams"
             )
+
+    @property
+    def constraints(self) -> Constraints:
+        return Constraints.of(self.must, self.never, self.prefix)
 
     def updated(self, arguments: argparse.Namespace) -> "Search":
         """These options, but for those given on a command line, from `add_config_arguments`.

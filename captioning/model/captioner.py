@@ -186,7 +186,8 @@ class Captioner(keras.Model):
             raise UserError(
                 f"A caption has a word and an end: max_length is at least 2, not {options['max_length']}."
             )
-        words, open_endings = (options.pop(name) for name in Constraints._fields), options.pop("open_endings")
+        words = [options.pop(name) for name in Constraints._fields]
+        open_endings = options.pop("open_endings")
         tokens = tokens or self._tokens_of(words, options["max_length"], open_endings)
         rows = beam_rows(options["num_beams"], options["n_best"], tokens.must, options["diversity"])
         memory = self.decoder.read(features)

@@ -4,6 +4,8 @@ import math
 
 import tensorflow as tf
 
+from captioning.config import Search
+from captioning.model.constraints import constraints_in_graph
 from captioning.model.encoded import read_files
 from shared.export import concrete_function
 
@@ -15,8 +17,13 @@ def caption_signatures(captioner, search: dict) -> dict:
     `pixels` takes `images`, `(images, height, width, 3)` uint8. Both return `captions`, `log_probs` and
     `confidences`, each `(images, n_best)`; without images they return empty ones.
 
-    A file that cannot be read does not fail the others. `serving_default` says why in `errors`, `(images,)`,
-    which is empty for readable files; the bad file's captions are empty strings with confidence 0. A file of
+    `constrained` takes `images` as `serving_default` does, and constraints, which replace those of `search`:
+    `prefix`, a string that all captions begin with, `must`, a vector of words that all captions have, and
+    `never`, a vector of words that none has. Each may be empty; case and punctuation do not count. If no
+    caption can meet them, all `errors` say why.
+
+    A file that cannot be read does not fail the others. The two say why in `errors`, `(images,)`, which is
+    empty for readable files; the bad file's captions are empty strings with confidence 0. A file of
     more than 100 million pixels is refused before it is decoded.
 
     Files are decoded by TensorFlow, not by `load_image`. Both convert grey and CMYK to RGB, composite
@@ -34,12 +41,13 @@ def caption_signatures(captioner, search: dict) -> dict:
     """
     words = tf.constant(list(captioner.vocabulary.tokens))
     size = captioner.image_size
+    options = Search(**search)
 
-    def describe(pixels):
+    def describe(pixels, tokens=None):
         count = tf.shape(pixels)[0]
         # A network does not run on no image: batch normalisation fails.
         pixels = tf.cond(count == 0, lambda: tf.zeros((1, size, size, 3), pixels.dtype), lambda: pixels)
-        decoded = captioner.search(captioner.encoder(pixels, training=False), **search)
+        decoded = captioner.search(captioner.encoder(pixels, training=False), tokens=tokens, **search)
         lengths = tf.cast(tf.maximum(decoded.lengths, 1), tf.float32)
         return {
             "captions": _write(tf.gather(words, decoded.tokens), decoded.tokens, captioner.vocabulary)[
@@ -53,11 +61,28 @@ def caption_signatures(captioner, search: dict) -> dict:
         files = read_files(images, captioner.encoder.resize_in_graph, size)
         return _spread(describe(files.pixels), files.errors) | {"errors": files.errors}
 
+    def constrained(images, prefix, must, never):
+        files = read_files(images, captioner.encoder.resize_in_graph, size)
+        tokens, problem = constraints_in_graph(
+            must, never, prefix, captioner.vocabulary, options.max_length, options.open_endings
+        )
+        is_possible = problem == ""
+        errors = tf.where(is_possible, files.errors, problem)
+        pixels = tf.cond(is_possible, lambda: files.pixels, lambda: files.pixels[:0])
+        return _spread(describe(pixels, tokens), errors) | {"errors": errors}
+
     def pixels(images):
         return describe(tf.cast(images, tf.float32))
 
     return {
         "serving_default": concrete_function(serving_default, images=((None,), tf.string)),
+        "constrained": concrete_function(
+            constrained,
+            images=((None,), tf.string),
+            prefix=((), tf.string),
+            must=((None,), tf.string),
+            never=((None,), tf.string),
+        ),
         "pixels": concrete_function(pixels, images=((None, None, None, 3), tf.uint8)),
     }
 

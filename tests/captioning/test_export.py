@@ -128,6 +128,74 @@ def test_bad_files_get_an_error_and_the_others_their_captions(loaded):
     assert alone["captions"].numpy().tolist() == [[b"", b""]]
 
 
+CONSTRAINTS = [
+    {},
+    {"prefix": "A red,"},
+    {"must": ["dog"]},
+    {"must": ["Caf\u00e9", "runs, dog"], "never": ["zebra", "red"]},
+    {"must": ["dog", "a dog"], "prefix": "dog"},
+]
+
+
+def constrain(loaded, images, prefix="", must=(), never=()):
+    words = {name: tf.constant(texts, tf.string) for name, texts in (("must", must), ("never", never))}
+    return loaded.signatures["constrained"](images=images, prefix=tf.constant(prefix), **words)
+
+
+@pytest.mark.parametrize("constraints", CONSTRAINTS, ids=str)
+def test_constraints_are_inputs(constraints, captioner, loaded, from_export):
+    images = np.stack([np.asarray(picture(SIZE, SIZE, seed=seed)) for seed in range(3)])
+    files = tf.constant([encode(Image.fromarray(image), "PNG") for image in images])
+    expected = captioner.caption(images, **SEARCH, **constraints)
+    assert_same(constrain(loaded, files, **constraints), expected)
+    texts = [
+        [caption.text for caption in captions] for captions in from_export.caption(images, **constraints)
+    ]
+    assert texts == [[caption.text for caption in captions] for captions in expected]
+
+
+@pytest.mark.parametrize(
+    ("constraints", "message"),
+    [
+        ({"must": ["dog", "zebra"]}, "does not know the word 'zebra' of must"),
+        ({"prefix": "a yak"}, "does not know the word 'yak' of prefix"),
+        ({"must": ["dog"], "never": ["a Dog"]}, "'dog' is a word of must and of never"),
+        ({"prefix": "a dog", "never": ["dog"]}, "'dog' is a word of prefix and of never"),
+        ({"prefix": "a dog runs a dog runs a dog"}, "prefix and must have 8 words; a caption has at most 6"),
+        ({"prefix": "a dog runs a dog a"}, "a caption of 6 words would end on 'a'"),
+    ],
+)
+def test_constraints_that_cannot_be_met_are_explained(constraints, message, loaded, from_export):
+    good = encode(picture(SIZE, SIZE), "PNG")
+    outputs = constrain(loaded, tf.constant([good, b"text"]), **constraints)
+    assert all(message in error.decode() for error in outputs["errors"].numpy())
+    assert outputs["captions"].numpy().tolist() == [[b"", b""]] * 2
+    with pytest.raises(UserError, match=message):
+        from_export.caption(picture(SIZE, SIZE), **constraints)
+
+
+def test_constraints_of_the_export_hold_where_no_others_are_given(captioner, tmp_path):
+    search = SEARCH | {"must": ("dog",), "prefix": "red"}
+    export_captioner(captioner, tmp_path / "model", search)
+    loaded = load_model(tmp_path / "model")
+    assert loaded.search_defaults == Search(**search)
+    image = picture(SIZE, SIZE)
+    for caption, expected in zip(loaded.caption(image), captioner.caption(image, **search), strict=True):
+        assert caption.text == expected.text
+        assert "dog" in caption.tokens
+    free = loaded.caption(image, must=(), prefix="")
+    assert [caption.text for caption in free] == [
+        caption.text for caption in captioner.caption(image, **SEARCH)
+    ]
+
+
+def test_exports_without_constraints_say_so(from_export, monkeypatch):
+    monkeypatch.setattr(from_export, "_export", from_export._export._replace(loaded=tf.Module()))
+    from_export._export.loaded.signatures = {}
+    with pytest.raises(UserError, match="before exports took prefix, must and never"):
+        from_export.caption(picture(SIZE, SIZE), prefix="a")
+
+
 @pytest.mark.parametrize(
     ("signature", "images"),
     [
@@ -143,11 +211,12 @@ def test_no_images_give_no_captions(signature, images, loaded):
 
 
 def test_signatures_are_flat_and_named(loaded):
-    assert set(loaded.signatures) == {"serving_default", "pixels"}
-    for function in loaded.signatures.values():
-        assert list(function.structured_input_signature[1]) == ["images"]
+    assert set(loaded.signatures) == {"serving_default", "constrained", "pixels"}
+    for name, function in loaded.signatures.items():
+        inputs = {"images", "must", "never", "prefix"} if name == "constrained" else {"images"}
+        assert set(function.structured_input_signature[1]) == inputs
         assert set(function.structured_outputs) - {"errors"} == {"captions", "log_probs", "confidences"}
-    assert "errors" in loaded.signatures["serving_default"].structured_outputs
+        assert ("errors" in function.structured_outputs) == (name != "pixels")
 
 
 def test_the_graph_has_stock_operations_only(exported):

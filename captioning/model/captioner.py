@@ -9,12 +9,13 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from captioning.config import NETWORK, CaptioningConfig, Search
+from captioning.config import NETWORK, CaptioningConfig, Constraints, Search
 from captioning.data.images import ImageSource
 from captioning.model.captions import Caption, caption_any
+from captioning.model.constraints import TokenConstraints, final_tokens
 from captioning.model.decoders import DECODERS
 from captioning.model.encoder import Encoder
-from shared.decoding import Decoded, beam_search, tile_beams
+from shared.decoding import Decoded, beam_rows, beam_search, tile_beams
 from shared.runs.folder import RunFolder
 from shared.system.cli import UserError
 from shared.text.vocabulary import Vocabulary
@@ -157,38 +158,61 @@ class Captioner(keras.Model):
             return ops.cast(inputs["features"], self.compute_dtype)
         return self.encoder(inputs["images"], training=training)
 
-    def search(self, features, *, no_repeat_ngram: int | None = None, **options) -> Decoded:
+    def search(
+        self,
+        features,
+        *,
+        no_repeat_ngram: int | None = None,
+        tokens: TokenConstraints | None = None,
+        **options,
+    ) -> Decoded:
         """Beam search over grid features, in the graph.
 
         Args:
             features: `(images, cells, channels)`.
             no_repeat_ngram: see `shared.decoding.beam_search`; by default that of the captioner.
-            **options: `num_beams`, `n_best`, `length_penalty` and `max_length` of
-                `shared.decoding.beam_search`; by default those of `search_defaults`.
+            tokens: the constraints as ids; by default the words of `options`.
+            **options: fields of `captioning.config.Search`, by default those of `search_defaults`.
 
         Returns:
             `shared.decoding.Decoded`, tokens `(images, n_best, max_length)`.
 
         Raises:
-            UserError: `max_length` leaves no room for a word and the end.
+            UserError: `max_length` leaves no room for a word and the end, the constraints contradict each
+                other, or have a word that the vocabulary lacks.
         """
         options = {**dataclasses.asdict(self.search_defaults), **options}
         if options["max_length"] < SHORTEST:
             raise UserError(
                 f"A caption has a word and an end: max_length is at least 2, not {options['max_length']}."
             )
+        words = [options.pop(name) for name in Constraints._fields]
+        open_endings = options.pop("open_endings")
+        tokens = tokens or self._tokens_of(words, options["max_length"], open_endings)
+        rows = beam_rows(options["num_beams"], options["n_best"], tokens.must, options["diversity"])
         memory = self.decoder.read(features)
         repeat = self.settings["no_repeat_ngram"] if no_repeat_ngram is None else no_repeat_ngram
         return beam_search(
-            partial(self.decoder.step, memory=tile_beams(memory, options["num_beams"])),
+            partial(self.decoder.step, memory=tile_beams(memory, rows)),
             self.decoder.start(memory),
             ops.full((ops.shape(features)[0],), Vocabulary.START, dtype="int32"),
             end_token=Vocabulary.END,
             min_length=SHORTEST,
             no_repeat_ngram=repeat,
-            banned_tokens=(Vocabulary.PAD, Vocabulary.START, Vocabulary.UNK),
+            banned_tokens=_banned(tokens.never),
+            must_tokens=tokens.must,
+            prefix=tokens.prefix,
+            no_final_tokens=() if open_endings else final_tokens(self.vocabulary),
             **options,
         )
+
+    def _tokens_of(self, words, max_length, open_endings):
+        try:
+            constraints = Constraints.of(*words)
+            constraints.check(max_length, open_endings)
+        except ValueError as error:
+            raise UserError(f"{error}.") from error
+        return TokenConstraints.of(constraints, self.vocabulary)
 
     def caption(
         self, images: "ImageSource | Sequence[ImageSource]", **options
@@ -199,14 +223,14 @@ class Captioner(keras.Model):
             images: a file's path, the bytes of one, a Pillow image, or an array `(height, width, 3)` uint8;
                 or a list of them; or an array `(images, height, width, 3)` uint8. For many files see
                 `captioning.prediction.stream.caption_images`, which reads them while the model works.
-            **options: `num_beams`, `n_best`, `length_penalty`, `max_length` and `no_repeat_ngram` of
-                `search`.
+            **options: fields of `captioning.config.Search` and `no_repeat_ngram`, see `search`.
 
         Returns:
             The `n_best` captions of the image, best first; for several images a list of such lists.
 
         Raises:
-            UserError: an image cannot be read, or `max_length` is below 2.
+            UserError: an image cannot be read, `max_length` is below 2, or no caption can meet the
+                constraints.
         """
         return caption_any(self, images, **options)
 
@@ -220,6 +244,9 @@ class Captioner(keras.Model):
         return self._run("features", np.asarray(features, dtype=np.float32), options)
 
     def _run(self, kind, batch, options):
+        options = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in options.items()
+        }
         key = (kind, *sorted(options.items()))
         if key not in self._searches:
             self._searches[key] = self._compile(kind, options)
@@ -244,3 +271,9 @@ class Captioner(keras.Model):
             Caption.of(self.vocabulary.decode(row), log_prob, length)
             for row, log_prob, length in zip(tokens, log_probs, lengths, strict=True)
         ]
+
+
+def _banned(never):
+    """Tokens that no caption has: `never`, ids or a tensor (tokens,) int32, and the special ones."""
+    special = (Vocabulary.PAD, Vocabulary.START, Vocabulary.UNK)
+    return tf.concat([special, never], axis=0) if tf.is_tensor(never) else (*special, *never)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from captioning.config import Search
+from captioning.config import Constraints, Search
 from captioning.data.images import ImageSource
 from captioning.model.captions import Caption, caption_any
 from shared.export import ExportError, open_export
@@ -24,7 +24,8 @@ class ExportedCaptioner:
 
     Attributes:
         image_size: side in pixels of the squares that the model reads.
-        search_defaults: a `captioning.config.Search`; no other options are possible.
+        search_defaults: a `captioning.config.Search`; other options than `prefix`, `must` and `never` are
+            fixed.
 
     Raises:
         UserError: the folder was not written by `captioning.export`, or does not load.
@@ -54,8 +55,11 @@ class ExportedCaptioner:
 
     def caption_pixels(self, pixels: np.ndarray, **options) -> list[list[Caption]]:
         """As `caption`, for a batch `(images, height, width, 3)` uint8 in one call of the model."""
-        self._check_options(options)
-        outputs = self._export.signatures["pixels"](images=tf.constant(pixels))
+        search = self._search(options)
+        if search.constraints == self.search_defaults.constraints:
+            outputs = self._export.signatures["pixels"](images=tf.constant(pixels))
+        else:
+            outputs = self._constrained(pixels, search)
         texts = np.char.decode(outputs["captions"].numpy().astype("S"), "utf-8").tolist()
         numbers = (outputs[name].numpy().tolist() for name in ("log_probs", "confidences"))
         return [
@@ -63,12 +67,36 @@ class ExportedCaptioner:
             for rows in zip(texts, *numbers, strict=True)
         ]
 
-    def _check_options(self, options):
-        search = dataclasses.asdict(self.search_defaults)
+    def _constrained(self, pixels, search):
+        """The outputs under other constraints than those of the export."""
+        signatures = self._export.loaded.signatures
+        if "constrained" not in signatures:
+            raise UserError(
+                f"{self.path} was exported before exports took prefix, must and never. Export the model "
+                "again."
+            )
+        outputs = signatures["constrained"](
+            images=tf.map_fn(tf.io.encode_png, tf.constant(pixels), fn_output_signature=tf.string),
+            prefix=tf.constant(search.prefix),
+            **{name: tf.constant(getattr(search, name), tf.string) for name in ("must", "never")},
+        )
+        if errors := [error for error in outputs["errors"].numpy() if error]:
+            raise UserError(errors[0].decode("utf-8"))
+        return outputs
+
+    def _search(self, options):
+        """The options of a search; those that the export has fixed must be its own."""
+        fixed = dataclasses.asdict(self.search_defaults)
+        for name in Constraints._fields:
+            fixed.pop(name)
         for name, value in options.items():
-            if name not in search or value != search[name]:
-                fixed = ", ".join(f"{known}={setting}" for known, setting in search.items())
+            if name not in Constraints._fields and (name not in fixed or value != fixed[name]):
+                known = ", ".join(f"{known}={setting}" for known, setting in fixed.items())
                 raise UserError(
-                    f"{self.path} was exported with {fixed}; {name}={value} is not possible. "
+                    f"{self.path} was exported with {known}; {name}={value} is not possible. "
                     "Omit the option, or export the model again."
                 )
+        try:
+            return dataclasses.replace(self.search_defaults, **options)
+        except ValueError as error:
+            raise UserError(f"{error}.") from error

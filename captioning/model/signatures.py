@@ -1,22 +1,37 @@
 """The signatures of an exported captioner: encoded files or pixels in, captions out."""
 
+import math
+
 import tensorflow as tf
+
+from captioning.config import Search
+from captioning.model.constraints import constraints_in_graph
+from captioning.model.encoded import read_files
+from shared.export import concrete_function
 
 
 def caption_signatures(captioner, search: dict) -> dict:
     """The signatures of an exported captioner.
 
-    `serving_default` takes `images`, a vector of encoded JPEG, PNG, GIF or BMP files of any sizes; `pixels`
-    takes `images`, `(images, height, width, 3)` uint8; at least one image each. Both return `captions`,
-    `log_probs` and `confidences`, each `(images, n_best)`.
+    `serving_default` takes `images`, a vector of encoded JPEG, PNG, GIF, BMP or WebP files of any sizes;
+    `pixels` takes `images`, `(images, height, width, 3)` uint8. Both return `captions`, `log_probs` and
+    `confidences`, each `(images, n_best)`; without images they return empty ones.
+
+    `constrained` takes `images` as `serving_default` does, and constraints, which replace those of `search`:
+    `prefix`, a string that all captions begin with, `must`, a vector of words that all captions have, and
+    `never`, a vector of words that none has. Each may be empty; case and punctuation do not count. If no
+    caption can meet them, all `errors` say why.
+
+    A file that cannot be read does not fail the others. The two say why in `errors`, `(images,)`, which is
+    empty for readable files; the bad file's captions are empty strings with confidence 0. A file of
+    more than 100 million pixels is refused before it is decoded.
 
     Files are decoded by TensorFlow, not by `load_image`. Both convert grey and CMYK to RGB, composite
     transparent parts of a PNG on white, and take the first frame of an animation. But TensorFlow
 
     - does not apply the EXIF orientation: a photograph that a camera stored on its side stays on its side;
     - leaves transparent parts of a GIF in the colour that the file has for them;
-    - reads no TIFF, and WebP in newer versions only;
-    - fails the call for all images where one file cannot be decoded.
+    - reads no TIFF, and WebP in newer versions only.
 
     Callers who need more decode the files themselves and send `pixels`.
 
@@ -26,53 +41,64 @@ def caption_signatures(captioner, search: dict) -> dict:
     """
     words = tf.constant(list(captioner.vocabulary.tokens))
     size = captioner.image_size
+    options = Search(**search)
 
-    def describe(pixels):
-        decoded = captioner.search(captioner.encoder(pixels, training=False), **search)
+    def describe(pixels, tokens=None):
+        count = tf.shape(pixels)[0]
+        # A network does not run on no image: batch normalisation fails.
+        pixels = tf.cond(count == 0, lambda: tf.zeros((1, size, size, 3), pixels.dtype), lambda: pixels)
+        decoded = captioner.search(captioner.encoder(pixels, training=False), tokens=tokens, **search)
         lengths = tf.cast(tf.maximum(decoded.lengths, 1), tf.float32)
         return {
-            "captions": _write(tf.gather(words, decoded.tokens), decoded.tokens, captioner.vocabulary),
-            "log_probs": decoded.log_probs,
-            "confidences": tf.exp(decoded.log_probs / lengths),
+            "captions": _write(tf.gather(words, decoded.tokens), decoded.tokens, captioner.vocabulary)[
+                :count
+            ],
+            "log_probs": decoded.log_probs[:count],
+            "confidences": tf.exp(decoded.log_probs / lengths)[:count],
         }
 
-    def read(encoded):
-        return captioner.encoder.resize_in_graph(_decode(encoded)[None])[0]
-
-    @tf.function(input_signature=[tf.TensorSpec((None,), tf.string, name="images")], autograph=False)
     def serving_default(images):
-        spec = tf.TensorSpec((size, size, 3), tf.float32)
-        return describe(tf.map_fn(read, images, fn_output_signature=spec))
+        files = read_files(images, captioner.encoder.resize_in_graph, size)
+        return _spread(describe(files.pixels), files.errors) | {"errors": files.errors}
 
-    @tf.function(
-        input_signature=[tf.TensorSpec((None, None, None, 3), tf.uint8, name="images")], autograph=False
-    )
+    def constrained(images, prefix, must, never):
+        files = read_files(images, captioner.encoder.resize_in_graph, size)
+        tokens, problem = constraints_in_graph(
+            must, never, prefix, captioner.vocabulary, options.max_length, options.open_endings
+        )
+        is_possible = problem == ""
+        errors = tf.where(is_possible, files.errors, problem)
+        pixels = tf.cond(is_possible, lambda: files.pixels, lambda: files.pixels[:0])
+        return _spread(describe(pixels, tokens), errors) | {"errors": errors}
+
     def pixels(images):
         return describe(tf.cast(images, tf.float32))
 
     return {
-        "serving_default": serving_default.get_concrete_function(),
-        "pixels": pixels.get_concrete_function(),
+        "serving_default": concrete_function(serving_default, images=((None,), tf.string)),
+        "constrained": concrete_function(
+            constrained,
+            images=((None,), tf.string),
+            prefix=((), tf.string),
+            must=((None,), tf.string),
+            never=((None,), tf.string),
+        ),
+        "pixels": concrete_function(pixels, images=((None, None, None, 3), tf.uint8)),
     }
 
 
-def _decode(encoded):
-    """One encoded file to pixels `(height, width, 3)` float32."""
-    return tf.cond(
-        tf.strings.substr(encoded, 0, 4) == b"\x89PNG",
-        lambda: _decode_png(encoded),
-        lambda: tf.cast(tf.io.decode_image(encoded, channels=3, expand_animations=False), tf.float32),
+def _spread(outputs, errors):
+    """The outputs of the readable images (readable, n_best), each in its row among all (images, n_best)."""
+    is_readable = errors == ""
+    blanks = {"captions": "", "log_probs": -math.inf, "confidences": 0.0}
+    # One row more than there are results, which bad images share.
+    rows = tf.where(
+        is_readable, tf.cumsum(tf.cast(is_readable, tf.int32)) - 1, tf.shape(outputs["captions"])[0]
     )
-
-
-def _decode_png(encoded):
-    """A PNG on a white background."""
-    # Asked for four channels, TensorFlow invents an opacity where a palette has none. So the file's own
-    # channels are asked for: grey and opacity are two, RGB and opacity four.
-    own = tf.io.decode_png(encoded)
-    opacity = tf.where(tf.shape(own)[-1] % 2 == 0, tf.cast(own[..., -1:], tf.float32) / 255.0, 1.0)
-    colours = tf.cast(tf.io.decode_png(encoded, channels=3), tf.float32)
-    return tf.round(colours * opacity + 255.0 * (1.0 - opacity))
+    return {
+        name: tf.gather(tf.pad(outputs[name], [[0, 1], [0, 0]], constant_values=blank), rows)
+        for name, blank in blanks.items()
+    }
 
 
 def _write(words, tokens, vocabulary):

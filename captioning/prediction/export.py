@@ -7,9 +7,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from captioning.config import FINAL_WORDS, Search
 from captioning.model.exported import SETTINGS_FILE
 from captioning.model.signatures import caption_signatures
 from shared.export import ExportError, call_alone, export_saved_model
+from shared.text.vocabulary import tokenize_words
 
 TOLERANCE = 1e-3  # by which a log-probability may differ in the check
 
@@ -38,23 +40,68 @@ def export_captioner(captioner, path: Path, search: dict) -> None:
 def check_export(folder: Path, captioner, search: dict) -> None:
     """Compares the SavedModel, in a process of its own, with the captioner on generated pictures.
 
+    One of the files is damaged: it must get an error, and the others the captions that they get without it.
+
     Raises:
-        ExportError: a caption or its log-probability differs.
+        ExportError: a caption or its log-probability differs, or a file's error is not what it should be.
     """
     images = _test_images(captioner.image_size)
-    files = np.array([_png(image) for image in images], dtype=object)
+    files = [_png(image) for image in images]
+    files.insert(1, files[0][: len(files[0]) // 2])
+    files = {"images": np.array(files, dtype=object)}
+    constraints = _constraints(captioner.vocabulary, search)
+    calls = {
+        "pixels": {"images": images},
+        "serving_default": files,
+        "constrained": files | _encoded(constraints),
+    }
+    answers = call_alone(folder, calls)
     expected = captioner.caption_pixels(images, **search)
-    answers = call_alone(folder, {"pixels": {"images": images}, "serving_default": {"images": files}})
-    for signature, outputs in answers.items():
-        for row, captions in enumerate(expected):
-            for rank, caption in enumerate(captions):
-                text = outputs["captions"][row, rank].decode("utf-8")
-                log_prob = float(outputs["log_probs"][row, rank])
-                if text != caption.text or abs(log_prob - caption.log_prob) > TOLERANCE:
-                    raise ExportError(
-                        f"The SavedModel's {signature} gives {text!r} ({log_prob:.4f}) where the Python "
-                        f"model gives {caption.text!r} ({caption.log_prob:.4f}). Nothing was written."
-                    )
+    _check_captions("pixels", answers["pixels"], expected)
+    _check_files("serving_default", answers, expected)
+    _check_files("constrained", answers, captioner.caption_pixels(images, **search | constraints))
+
+
+def _check_files(signature, answers, expected):
+    answer = answers[signature]
+    is_error = [bool(error) for error in answer["errors"]]
+    if is_error != [False, True, False, False]:
+        raise ExportError(
+            f"The SavedModel's {signature} gave the errors {answer['errors'].tolist()} for four files, only the "
+            "second of which is damaged. Nothing was written."
+        )
+    good = {name: np.delete(answer[name], 1, axis=0) for name in ("captions", "log_probs")}
+    _check_captions(signature, good, expected)
+
+
+def _constraints(vocabulary, search):
+    """Some constraints that captions can meet: one word to begin with, one to have and one to avoid."""
+    words = [word for word in vocabulary.tokens[len(vocabulary.SPECIALS) :] if tokenize_words(word) == [word]]
+    words = [word for word in words if word not in FINAL_WORDS]
+    must = words[2:3] if Search(**search).max_length > 2 else ()
+    return {"prefix": "".join(words[:1]), "never": tuple(words[1:2]), "must": tuple(must)}
+
+
+def _encoded(constraints):
+    """Constraints as the inputs of a signature."""
+    return {
+        name: np.array(
+            words.encode() if isinstance(words, str) else [word.encode() for word in words], object
+        )
+        for name, words in constraints.items()
+    }
+
+
+def _check_captions(signature, outputs, expected):
+    for row, captions in enumerate(expected):
+        for rank, caption in enumerate(captions):
+            text = outputs["captions"][row, rank].decode("utf-8")
+            log_prob = float(outputs["log_probs"][row, rank])
+            if text != caption.text or abs(log_prob - caption.log_prob) > TOLERANCE:
+                raise ExportError(
+                    f"The SavedModel's {signature} gives {text!r} ({log_prob:.4f}) where the Python "
+                    f"model gives {caption.text!r} ({caption.log_prob:.4f}). Nothing was written."
+                )
 
 
 def _test_images(size: int) -> np.ndarray:

@@ -2,14 +2,11 @@
 
 import numpy as np
 
+from captioning.config import FINAL_WORDS
 from captioning.evaluation.cider import CiderD
 from shared.text.vocabulary import tokenize_words
 
 SAMPLES_SHOWN = 4
-# No English sentence ends with these.
-UNFINISHED = frozenset(
-    ("a", "an", "the", "and", "or", "of", "with", "in", "on", "at", "to", "for", "from", "by")
-)
 VALIDATION_BATCH = 4  # times the batch size of training
 
 
@@ -64,7 +61,7 @@ class Validation:
         pairs = zip(captions, words, strict=True)
         return {
             "val_length": float(np.mean([len(caption) for caption in captions])),
-            "val_broken": float(np.mean([not caption or caption[-1] in UNFINISHED for caption in captions])),
+            "val_broken": float(np.mean([not caption or caption[-1] in FINAL_WORDS for caption in captions])),
             "val_distinct": len(set(map(tuple, captions))) / len(captions),
             "val_recall": float(
                 np.mean([len(known & set(caption)) / len(known) for caption, known in pairs])

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from typing import Any
 
 import numpy as np
 from keras import ops
@@ -9,14 +10,19 @@ from keras import ops
 
 @dataclasses.dataclass(frozen=True)
 class Rules:
-    """Length limits and forbidden tokens; see `greedy_search` for the meaning of each."""
+    """Length limits, forbidden tokens and a given beginning; see `greedy_search` and `beam_search`.
+
+    `banned_tokens` and `prefix` may be tensors, so that they can be inputs of an exported model.
+    """
 
     end_token: int
     max_length: int
     min_length: int
     no_repeat_ngram: int
-    banned_tokens: tuple[int, ...]
+    banned_tokens: Any
     pad_token: int
+    prefix: Any = ()
+    no_final_tokens: tuple[int, ...] = ()
 
     def __post_init__(self):
         if self.max_length < 1:
@@ -30,6 +36,15 @@ class Rules:
                 f"no_repeat_ngram must be at least 0 (no rule), received {self.no_repeat_ngram}."
             )
 
+        if isinstance(self.prefix, tuple):
+            self._check_prefix()
+
+    def _check_prefix(self):
+        if len(self.prefix) > self.max_length:
+            raise ValueError(f"A prefix of {len(self.prefix)} tokens exceeds max_length={self.max_length}.")
+        if self.end_token in self.prefix:
+            raise ValueError(f"The prefix {self.prefix} has the end token {self.end_token}.")
+
     def apply(self, log_probs, history, index):
         """The log-probabilities, minus infinity for tokens that may not be number `index` of a text.
 
@@ -40,15 +55,39 @@ class Rules:
         """
         vocabulary = log_probs.shape[-1]
         self._check_vocabulary(vocabulary)
-        if self.banned_tokens:
+        allowed = log_probs
+        if not isinstance(self.banned_tokens, tuple):
+            is_banned = ops.any(ops.arange(vocabulary)[:, None] == self.banned_tokens[None, :], axis=1)
+            allowed = allowed + ops.where(is_banned, -math.inf, 0.0)
+        elif self.banned_tokens:
             is_banned = np.isin(np.arange(vocabulary), self.banned_tokens)
-            log_probs = log_probs + np.where(is_banned, -np.inf, 0.0).astype("float32")
+            allowed = allowed + np.where(is_banned, -np.inf, 0.0).astype("float32")
         if self.min_length > 1:
             is_early_end = (ops.arange(vocabulary) == self.end_token) & (index + 1 < self.min_length)
-            log_probs = log_probs + ops.where(is_early_end, -math.inf, 0.0)
+            allowed = allowed + ops.where(is_early_end, -math.inf, 0.0)
+        if self.no_final_tokens:
+            allowed = ops.where(self._is_bad_ending(vocabulary, history, index), -math.inf, allowed)
         if 0 < self.no_repeat_ngram <= self.max_length:
-            log_probs = log_probs + self._repetitions(ops.shape(log_probs), history, index)
-        return log_probs
+            allowed = allowed + self._repetitions(ops.shape(log_probs), history, index)
+        if is_given(self.prefix):
+            allowed = self._follow_prefix(log_probs, allowed, index)
+        return allowed
+
+    def _is_bad_ending(self, vocabulary, history, index):
+        """Where a text would end after, or be cut off at, one of `no_final_tokens`: (rows, vocabulary)."""
+        is_final = np.isin(np.arange(vocabulary), self.no_final_tokens)
+        last = ops.take(history, ops.maximum(index - 1, 0), axis=1)  # (rows,)
+        ends_badly = ops.take(is_final, last) & (index > 0)
+        is_end = np.arange(vocabulary) == self.end_token
+        return (ends_badly[:, None] & is_end) | (is_final & (index + 1 == self.max_length))
+
+    def _follow_prefix(self, log_probs, allowed, index):
+        """Within the prefix its token alone, whatever other rules say; `allowed` after it."""
+        prefix = ops.pad(ops.cast(self.prefix, "int32"), [(0, 1)], constant_values=-1)
+        count = ops.shape(prefix)[0] - 1
+        token = ops.take(prefix, ops.minimum(index, count))
+        forced = ops.where(ops.arange(log_probs.shape[-1]) == token, log_probs, -math.inf)
+        return ops.where(index < count, forced, allowed)
 
     def _check_vocabulary(self, vocabulary):
         if vocabulary is None or vocabulary < 2:
@@ -56,7 +95,12 @@ class Rules:
                 "The step's logits need a last axis of at least 2 tokens, known when the graph is built; "
                 f"received {vocabulary}."
             )
-        for token in (self.end_token, *self.banned_tokens):
+        known = [tokens for tokens in (self.banned_tokens, self.prefix) if isinstance(tokens, tuple)]
+        for token in (
+            self.end_token,
+            *self.no_final_tokens,
+            *(token for tokens in known for token in tokens),
+        ):
             if not 0 <= token < vocabulary:
                 raise ValueError(f"Token {token} is not in the vocabulary: expected 0 to {vocabulary - 1}.")
 
@@ -74,3 +118,8 @@ class Rules:
         indices = ops.reshape(ops.stack([rows, followers], axis=-1), (-1, 2))
         # Scattered values are added, so a token that occurs twice, or the 0 for "none", does no harm.
         return ops.scatter(indices, ops.reshape(ops.where(is_repeated, -math.inf, 0.0), (-1,)), shape)
+
+
+def is_given(tokens):
+    """Whether there are any tokens; a tensor, whose length only the graph may know, counts as some."""
+    return not isinstance(tokens, tuple) or bool(tokens)

@@ -16,9 +16,10 @@ from captioning.config import Search
 from captioning.data.images import load_image, resize
 from captioning.export import parse_arguments
 from captioning.model.captioner import Captioner
+from captioning.model.encoded import decode
 from captioning.model.encoder import Encoder
 from captioning.model.exported import SETTINGS_FILE, ExportedCaptioner
-from captioning.model.signatures import _decode, caption_signatures
+from captioning.model.signatures import caption_signatures
 from captioning.prediction import export
 from captioning.prediction.export import check_export, export_captioner
 from shared.export import ExportError, export_saved_model
@@ -91,7 +92,9 @@ def test_files_of_all_kinds_and_sizes_in_one_batch(captioner, loaded):
         "captions": (5, 2),
         "log_probs": (5, 2),
         "confidences": (5, 2),
+        "errors": (5,),
     }
+    assert not any(outputs["errors"].numpy())
     decoded = [tf.io.decode_image(file, channels=3, expand_animations=False) for file in files]
     pixels = [captioner.encoder.resize_in_graph(tf.cast(image, tf.float32)[None])[0] for image in decoded]
     assert_same(outputs, captioner.caption_pixels(np.stack(pixels).astype(np.uint8), **SEARCH))
@@ -103,11 +106,117 @@ def test_pixels_of_any_size_give_the_captions_of_the_python_model(captioner, loa
     assert_same(outputs, captioner.caption_pixels(images, **SEARCH))
 
 
+def test_bad_files_get_an_error_and_the_others_their_captions(loaded):
+    describe = loaded.signatures["serving_default"]
+    good = [encode(picture(40, 56, seed=seed), "PNG") for seed in range(3)]
+    alone = describe(images=tf.constant(good))
+    files = [b"", good[0], good[1][:60], b"text", good[1], good[2]]
+    outputs = describe(images=tf.constant(files))
+    assert [error.decode()[:24] for error in outputs["errors"].numpy()] == [
+        "the file is empty (0 byt",
+        "",
+        "the image is damaged or ",
+        "not an image, or not of ",
+        "",
+        "",
+    ]
+    for name in ("captions", "log_probs", "confidences"):
+        np.testing.assert_array_equal(outputs[name].numpy()[[1, 4, 5]], alone[name])
+    assert outputs["captions"].numpy()[[0, 2, 3]].tolist() == [[b"", b""]] * 3
+    assert not outputs["confidences"].numpy()[[0, 2, 3]].any()
+    alone = describe(images=tf.constant(files[:1]))
+    assert alone["captions"].numpy().tolist() == [[b"", b""]]
+
+
+CONSTRAINTS = [
+    {},
+    {"prefix": "A red,"},
+    {"must": ["dog"]},
+    {"must": ["Caf\u00e9", "runs, dog"], "never": ["zebra", "red"]},
+    {"must": ["dog", "a dog"], "prefix": "dog"},
+]
+
+
+def constrain(loaded, images, prefix="", must=(), never=()):
+    words = {name: tf.constant(texts, tf.string) for name, texts in (("must", must), ("never", never))}
+    return loaded.signatures["constrained"](images=images, prefix=tf.constant(prefix), **words)
+
+
+@pytest.mark.parametrize("constraints", CONSTRAINTS, ids=str)
+def test_constraints_are_inputs(constraints, captioner, loaded, from_export):
+    images = np.stack([np.asarray(picture(SIZE, SIZE, seed=seed)) for seed in range(3)])
+    files = tf.constant([encode(Image.fromarray(image), "PNG") for image in images])
+    expected = captioner.caption(images, **SEARCH, **constraints)
+    assert_same(constrain(loaded, files, **constraints), expected)
+    texts = [
+        [caption.text for caption in captions] for captions in from_export.caption(images, **constraints)
+    ]
+    assert texts == [[caption.text for caption in captions] for captions in expected]
+
+
+@pytest.mark.parametrize(
+    ("constraints", "message"),
+    [
+        ({"must": ["dog", "zebra"]}, "does not know the word 'zebra' of must"),
+        ({"prefix": "a yak"}, "does not know the word 'yak' of prefix"),
+        ({"must": ["dog"], "never": ["a Dog"]}, "'dog' is a word of must and of never"),
+        ({"prefix": "a dog", "never": ["dog"]}, "'dog' is a word of prefix and of never"),
+        ({"prefix": "a dog runs a dog runs a dog"}, "prefix and must have 8 words; a caption has at most 6"),
+        ({"prefix": "a dog runs a dog a"}, "a caption of 6 words would end on 'a'"),
+    ],
+)
+def test_constraints_that_cannot_be_met_are_explained(constraints, message, loaded, from_export):
+    good = encode(picture(SIZE, SIZE), "PNG")
+    outputs = constrain(loaded, tf.constant([good, b"text"]), **constraints)
+    assert all(message in error.decode() for error in outputs["errors"].numpy())
+    assert outputs["captions"].numpy().tolist() == [[b"", b""]] * 2
+    with pytest.raises(UserError, match=message):
+        from_export.caption(picture(SIZE, SIZE), **constraints)
+
+
+def test_constraints_of_the_export_hold_where_no_others_are_given(captioner, tmp_path):
+    search = SEARCH | {"must": ("dog",), "prefix": "red"}
+    export_captioner(captioner, tmp_path / "model", search)
+    loaded = load_model(tmp_path / "model")
+    assert loaded.search_defaults == Search(**search)
+    image = picture(SIZE, SIZE)
+    for caption, expected in zip(loaded.caption(image), captioner.caption(image, **search), strict=True):
+        assert caption.text == expected.text
+        assert "dog" in caption.tokens
+    free = loaded.caption(image, must=(), prefix="")
+    assert [caption.text for caption in free] == [
+        caption.text for caption in captioner.caption(image, **SEARCH)
+    ]
+
+
+def test_exports_without_constraints_say_so(from_export, monkeypatch):
+    monkeypatch.setattr(from_export, "_export", from_export._export._replace(loaded=tf.Module()))
+    from_export._export.loaded.signatures = {}
+    with pytest.raises(UserError, match="before exports took prefix, must and never"):
+        from_export.caption(picture(SIZE, SIZE), prefix="a")
+
+
+@pytest.mark.parametrize(
+    ("signature", "images"),
+    [
+        ("serving_default", tf.zeros((0,), tf.string)),
+        ("pixels", tf.zeros((0, 48, 41, 3), tf.uint8)),
+        ("pixels", tf.zeros((0, 0, 0, 3), tf.uint8)),
+    ],
+)
+def test_no_images_give_no_captions(signature, images, loaded):
+    outputs = loaded.signatures[signature](images=images)
+    for name in ("captions", "log_probs", "confidences"):
+        assert tuple(outputs[name].shape) == (0, 2)
+
+
 def test_signatures_are_flat_and_named(loaded):
-    assert set(loaded.signatures) == {"serving_default", "pixels"}
-    for function in loaded.signatures.values():
-        assert list(function.structured_input_signature[1]) == ["images"]
-        assert set(function.structured_outputs) == {"captions", "log_probs", "confidences"}
+    assert set(loaded.signatures) == {"serving_default", "constrained", "pixels"}
+    for name, function in loaded.signatures.items():
+        inputs = {"images", "must", "never", "prefix"} if name == "constrained" else {"images"}
+        assert set(function.structured_input_signature[1]) == inputs
+        assert set(function.structured_outputs) - {"errors"} == {"captions", "log_probs", "confidences"}
+        assert ("errors" in function.structured_outputs) == (name != "pixels")
 
 
 def test_the_graph_has_stock_operations_only(exported):
@@ -134,17 +243,17 @@ def test_pngs_are_laid_on_white_as_the_image_loader_does():
         encode(image, "PNG"),
     ]
     for file in files:
-        np.testing.assert_allclose(_decode(tf.constant(file)), load_image(file).astype(np.float32), atol=1)
+        np.testing.assert_allclose(decode(tf.constant(file)), load_image(file).astype(np.float32), atol=1)
 
 
 def test_a_cmyk_photograph_is_read_and_a_note_of_its_upright_side_is_not():
     cmyk = encode(picture(16, 24).convert("CMYK"), "JPEG", quality=95)
-    assert np.abs(_decode(tf.constant(cmyk)) - load_image(cmyk).astype(np.float32)).mean() < 5
+    assert np.abs(decode(tf.constant(cmyk)) - load_image(cmyk).astype(np.float32)).mean() < 5
     note = Image.Exif()
     note[0x0112] = 6  # to be turned by a quarter
     turned = encode(picture(16, 24), "JPEG", exif=note)
     assert load_image(turned).shape == (24, 16, 3)
-    assert _decode(tf.constant(turned)).shape == (16, 24, 3)
+    assert decode(tf.constant(turned)).shape == (16, 24, 3)
 
 
 def test_an_exported_folder_is_a_captioner(captioner, from_export, tmp_path):

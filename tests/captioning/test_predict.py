@@ -1,6 +1,7 @@
 """The script that describes images: formats, outputs, options, exit statuses."""
 
 import csv
+import dataclasses
 import io
 import json
 from pathlib import Path
@@ -117,9 +118,42 @@ def test_full_disk_is_a_clear_error(photos, loaded_captioner, capsys):
 
 def test_search_options_reach_the_model(photos, loaded_captioner):
     run("photos/a.png", "--num-beams", 5, "--length-penalty", 0.7, "--max-length", 11, "--n-best", 4)
-    assert loaded_captioner.options == [
-        {"num_beams": 5, "length_penalty": 0.7, "max_length": 11, "n_best": 4}
-    ]
+    expected = Search(num_beams=5, length_penalty=0.7, max_length=11, n_best=4)
+    assert loaded_captioner.options == [dataclasses.asdict(expected)]
+
+
+def test_constraints_reach_the_model(photos, loaded_captioner):
+    options = ["--must", "red cat", "dog", "--never", "man", "--prefix", "A photo of", "--diversity", 1]
+    run("photos/a.png", *options, "--open-endings")
+    expected = Search(
+        must=("red cat", "dog"), never=("man",), prefix="A photo of", diversity=1.0, open_endings=True
+    )
+    assert loaded_captioner.options == [dataclasses.asdict(expected)]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--must", "cat", "--never", "Cat"], "'cat' is a word of must and of never"),
+        (["--never", "of", "--prefix", "a photo of"], "'of' is a word of prefix and of never"),
+        (
+            ["--must", "a cat", "dog", "--prefix", "a", "--max-length", "2"],
+            "prefix and must have 3 words; a caption has at most 2",
+        ),
+        (["--prefix", "photo of a", "--max-length", "3"], "a caption of 3 words would end on 'a'"),
+        (["--must", "on", "--prefix", "cat", "--max-length", "2"], "would end on 'on'"),
+        (["--must", "!", "cat"], "'!' has no word"),
+        (["--prefix", "..."], "'...' has no word"),
+        (["--diversity", "-1"], "--diversity must be a number of at least 0"),
+    ],
+)
+def test_contradictions_are_one_sentence_before_anything_is_loaded(
+    options, message, photos, no_loading, capsys
+):
+    assert run("photos/a.png", *options) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
 
 
 def test_more_captions_than_default_beams_raise_the_beams(photos, loaded_captioner):
@@ -130,8 +164,8 @@ def test_more_captions_than_default_beams_raise_the_beams(photos, loaded_caption
 def test_an_exported_model_keeps_its_options(photos, loaded_captioner):
     loaded_captioner.search_defaults = Search(num_beams=4, n_best=2, length_penalty=0.5, max_length=9)
     run("photos/a.png", "--max-length", 10)
-    expected = {"num_beams": 4, "n_best": 2, "length_penalty": 0.5, "max_length": 10}
-    assert loaded_captioner.options == [expected]
+    expected = Search(num_beams=4, n_best=2, length_penalty=0.5, max_length=10)
+    assert loaded_captioner.options == [dataclasses.asdict(expected)]
 
 
 @pytest.mark.parametrize(

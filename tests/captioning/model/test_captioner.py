@@ -213,6 +213,52 @@ def test_a_caption_has_room_for_a_word_and_an_end(captioner, images):
         captioner.caption(images, max_length=1)
 
 
+def test_constraints_are_words(captioner, images):
+    options = {"max_length": 6, "num_beams": 3}
+    for captions in captioner.caption(images, must=["Dog"], never=["red", "zebra"], prefix="A", **options):
+        assert captions[0].tokens[0] == "a"
+        assert "dog" in captions[0].tokens
+        assert "red" not in captions[0].tokens
+    assert captioner.caption(images, must="dog", **options) == captioner.caption(
+        images, must=("dog",), **options
+    )
+
+
+def test_no_caption_ends_on_an_article_unless_it_may(captioner, images):
+    options = {"max_length": 3, "num_beams": 3, "n_best": 3, "diversity": 0.0}
+    endings = {
+        caption.tokens[-1] for captions in captioner.caption(images, **options) for caption in captions
+    }
+    assert "a" not in endings
+    open_endings = captioner.caption(images, must="a", never=WORDS[1:], open_endings=True, **options)
+    assert {captions[0].tokens[-1] for captions in open_endings} == {"a"}
+
+
+def test_diverse_captions_are_distinct_and_the_best_is_no_worse(captioner, images):
+    options = {"max_length": 6, "num_beams": 3, "n_best": 3}
+    plain = captioner.caption(images, diversity=0.0, **options)
+    for near, diverse in zip(plain, captioner.caption(images, diversity=1.0, **options), strict=True):
+        assert len({caption.text for caption in diverse}) == 3
+        best, other = (
+            caption.log_prob / min(len(caption.tokens) + 1, 6) ** 0.8 for caption in (near[0], diverse[0])
+        )
+        assert other >= best - 1e-5  # the first group is the plain search
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"must": ["dogg"]}, r"does not know the word 'dogg' of must; .* 9 words\. Did you mean dog\?"),
+        ({"prefix": "a xylophone"}, r"does not know the word 'xylophone' of prefix"),
+        ({"must": ["dog"], "never": ["dog"]}, "'dog' is a word of must and of never"),
+        ({"prefix": "a red dog", "max_length": 2}, "prefix and must have 3 words; a caption has at most 2"),
+    ],
+)
+def test_constraints_that_cannot_be_met_are_explained(options, message, captioner, images):
+    with pytest.raises(UserError, match=message):
+        captioner.caption(images, **options)
+
+
 @pytest.mark.parametrize("train_encoder", [True, False])
 def test_the_keras_file_says_whether_and_how_the_encoder_is_trained(train_encoder, tmp_path):
     config = CaptioningConfig(

@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 from keras import ops
 
-from shared.decoding import Decoded, beam_search, greedy_search, sample, tile_beams
+from shared.decoding import Decoded, beam_rows, beam_search, greedy_search, sample, tile_beams
 
 END = 1
 VOCABULARY = 4
@@ -73,13 +73,33 @@ class HistoryModel:
 MODELS = [BigramModel, HistoryModel]
 
 
-def is_allowed(text, token, *, min_length=0, no_repeat_ngram=0, banned_tokens=(), **_):
+def is_allowed(
+    text,
+    token,
+    *,
+    max_length=math.inf,
+    min_length=0,
+    no_repeat_ngram=0,
+    banned_tokens=(),
+    prefix=(),
+    must_tokens=(),
+    no_final_tokens=(),
+):
+    if len(text) < len(prefix):
+        return token == prefix[len(text)]
+    missing = {*must_tokens} - {*text, token}
+    if missing and (token == END or len(text) + 1 + len(missing) > max_length):
+        return False
+    if no_final_tokens:
+        last = text[-1] if token == END and text else token
+        if last in no_final_tokens and (token == END or len(text) + 1 == max_length):
+            return False
     text = (*text, token)
     if token in banned_tokens or (token == END and len(text) < min_length):
         return False
     if no_repeat_ngram:
         grams = [text[i : i + no_repeat_ngram] for i in range(len(text) - no_repeat_ngram + 1)]
-        return len(set(grams)) == len(grams)
+        return not grams or grams[-1] not in grams[:-1]
     return True
 
 
@@ -97,7 +117,11 @@ def all_texts(model, example, *, max_length, length_penalty=1.0, **rules):
     """Every text the rules allow, ended or max_length long, as (text, log_prob), the best one first."""
     texts, beginnings = [], [((), 0.0)]
     while beginnings:
-        further = [new for old in beginnings for new in continuations(model, example, *old, **rules)]
+        further = [
+            new
+            for old in beginnings
+            for new in continuations(model, example, *old, max_length=max_length, **rules)
+        ]
         done = [new for new in further if new[0][-1] == END or len(new[0]) == max_length]
         texts += done
         beginnings = [new for new in further if new not in done]
@@ -110,7 +134,11 @@ def plain_beam_search(
     """One example after the other, no early stop but patience."""
     hypotheses, beams = [], [((), 0.0)]
     for _ in range(max_length):
-        further = [new for old in beams for new in continuations(model, example, *old, **rules)]
+        further = [
+            new
+            for old in beams
+            for new in continuations(model, example, *old, max_length=max_length, **rules)
+        ]
         further.sort(key=lambda text: -text[1])
         hypotheses += [new for new in further[:num_beams] if new[0][-1] == END]
         beams = [new for new in further if new[0][-1] != END][:num_beams]
@@ -660,3 +688,176 @@ class TestBrokenSteps:
 
         with pytest.raises(ValueError, match="known when the graph is built"):
             run(tf.zeros((4, 4)))
+
+
+# -- constraints and diversity -----------------------------------------------------------------------------
+
+CONSTRAINTS = [
+    {"must_tokens": (3,)},
+    {"must_tokens": (3, 2)},
+    {"must_tokens": (2, 3, 4)},
+    {"prefix": (2, 2, 0)},
+    {"prefix": (3,), "must_tokens": (2, 4)},
+    {"prefix": (3, 2), "must_tokens": (3,)},
+    {"prefix": (3, 3), "no_repeat_ngram": 1, "min_length": 4},
+    {"no_final_tokens": (2, 4)},
+    {"no_final_tokens": (0, 3, 4), "must_tokens": (3,)},
+    {"must_tokens": (2,), "banned_tokens": (0, 3), "no_repeat_ngram": 2, "min_length": 3},
+    {"prefix": (3, 2, 0, 4), "must_tokens": (2,), "no_final_tokens": (4,)},
+]
+
+
+@pytest.mark.parametrize("constraints", CONSTRAINTS, ids=str)
+def test_a_wide_beam_is_exhaustive_search(constraints):
+    model = HistoryModel(seed=11, batch=3, vocabulary=5)
+    options = {"max_length": 5, "length_penalty": 0.7, **constraints}
+    result = search(beam_search, model, num_beams=650, n_best=7, **options)
+    for example in range(3):
+        oracle = all_texts(model, example, **options)
+        assert_are_best(result, example, oracle, length_penalty=0.7)
+        for text in texts_of(result, example):
+            assert {*constraints.get("must_tokens", ())} <= {*text}
+
+
+@pytest.mark.parametrize("constraints", [c for c in CONSTRAINTS if "must_tokens" not in c], ids=str)
+def test_a_narrow_beam_is_plain_beam_search(constraints):
+    model = HistoryModel(seed=17, batch=13, vocabulary=5)
+    options = {"num_beams": 3, "n_best": 2, "max_length": 7, **constraints}
+    result = search(beam_search, model, **options)
+    for example in range(13):
+        assert_is(result, example, plain_beam_search(model, example, **options))
+
+
+@pytest.mark.parametrize("num_beams", [1, 2, 3])
+def test_a_narrow_beam_meets_every_constraint(num_beams):
+    model = HistoryModel(seed=3, batch=17, vocabulary=9)
+    options = {"max_length": 7, "must_tokens": (3, 5, 8), "prefix": (4, 2), "no_final_tokens": (5, 6)}
+    result = search(beam_search, model, num_beams=num_beams, **options)
+    for example in range(17):
+        (text,) = texts_of(result, example)
+        assert text[:2] == (4, 2)
+        assert {3, 5, 8} <= {*text}
+        words = [token for token in text if token != END]
+        assert words[-1] not in (5, 6)
+        assert result.log_probs[example, 0] == pytest.approx(
+            dict(all_of(model, example, text))[text], abs=1e-4
+        )
+
+
+def all_of(model, example, text):
+    steps = [model.next_log_probs(example, text[:i])[token] for i, token in enumerate(text)]
+    return [(text, sum(steps))]
+
+
+def test_constraints_from_tensors_are_those_from_tuples():
+    model = HistoryModel(seed=5, batch=5, vocabulary=7)
+    options = {"num_beams": 3, "n_best": 2, "max_length": 6}
+    signature = [tf.TensorSpec((None, 5)), tf.TensorSpec((None,), "int32")]
+    signature += [tf.TensorSpec((None,), "int32", name=name) for name in ("prefix", "must", "never")]
+
+    @tf.function(input_signature=signature, autograph=False)
+    def run(cell, starts, prefix, must, never):
+        state = {"cell": [cell], "position": tf.zeros_like(starts)}
+        constraints = {"prefix": prefix, "must_tokens": must, "banned_tokens": never}
+        return beam_search(model.step, state, starts, end_token=END, **options, **constraints)
+
+    for prefix, must, never in [((), (), ()), ((2,), (), (3,)), ((), (4, 5), ()), ((3, 2), (6,), (0, 5))]:
+        result = run(
+            model.start_state, model.starts, *(tf.constant(ids, "int32") for ids in (prefix, must, never))
+        )
+        constraints = {"prefix": prefix, "must_tokens": must, "banned_tokens": never}
+        assert_same(
+            type(result)(*map(np.asarray, result)), search(beam_search, model, **options, **constraints)
+        )
+
+
+def test_the_step_sees_as_many_rows_as_stated():
+    model = BigramModel(seed=2, batch=2, vocabulary=6)
+    for options in ({}, {"must_tokens": (2, 3)}, {"n_best": 3, "diversity": 0.5}):
+        options = {"num_beams": 3, **options}
+        rows, step = [], model.step
+
+        def counted(tokens, state, rows=rows, step=step):
+            rows.append(len(tokens))
+            return step(tokens, state)
+
+        beam_search(counted, (), model.starts, end_token=END, max_length=4, **options)
+        assert {*rows} == {2 * beam_rows(**options)}
+
+
+def plain_diverse_search(model, example, *, max_length, num_beams, n_best, diversity):
+    """The groups of one example, each with its beams and hypotheses, step by step."""
+    groups = [([((), 0.0)], []) for _ in range(n_best)]
+    for _ in range(max_length):
+        taken = np.zeros(len(model.next_log_probs(example, ())))
+        for number, (beams, hypotheses) in enumerate(groups):
+            further = [
+                ((*text, token), log_prob + row[token])
+                for text, log_prob in beams
+                for row in [model.next_log_probs(example, text)]
+                for token in range(len(row))
+            ]
+            further.sort(key=lambda new: -(new[1] - diversity * taken[new[0][-1]]))
+            hypotheses += [new for new in further[:num_beams] if new[0][-1] == END]
+            beams = [new for new in further if new[0][-1] != END][:num_beams]
+            for text, _ in beams:
+                taken[text[-1]] += 1
+            groups[number] = ([] if len(hypotheses) >= num_beams else beams, hypotheses)
+    chosen = []
+    for beams, hypotheses in groups:
+        ranked = sorted(hypotheses + beams, key=lambda new: -new[1] / len(new[0]))[:n_best]
+        chosen.append(next(new for new in ranked if new not in chosen))
+    return sorted(chosen, key=lambda new: -new[1] / len(new[0]))
+
+
+@pytest.mark.parametrize("diversity", [0.3, 1.5])
+def test_diverse_search_is_plain_diverse_search(diversity):
+    model = HistoryModel(seed=7, batch=11, vocabulary=7)
+    options = {"max_length": 6, "num_beams": 3, "n_best": 3, "diversity": diversity}
+    result = search(beam_search, model, **options)
+    for example in range(11):
+        assert_is(result, example, plain_diverse_search(model, example, **options))
+
+
+def test_diverse_texts_differ_more_and_are_distinct():
+    model = HistoryModel(seed=23, batch=19, vocabulary=9)
+
+    def shared_tokens(diversity):
+        options = {"max_length": 7, "num_beams": 3, "n_best": 3, "no_final_tokens": (4,)}
+        result = search(beam_search, model, diversity=diversity, **options)
+        texts = [texts_of(result, example) for example in range(19)]
+        assert all(len({*of_one}) == 3 for of_one in texts)
+        pairs = [pair for of_one in texts for pair in itertools.combinations(of_one, 2)]
+        return np.mean([one == other for pair in pairs for one, other in zip(*pair, strict=False)])
+
+    assert shared_tokens(2.0) < 0.7 * shared_tokens(0.0)
+
+
+def test_diverse_texts_keep_constraints():
+    model = HistoryModel(seed=29, batch=7, vocabulary=8)
+    options = {"must_tokens": (5, 6), "prefix": (3,), "num_beams": 2, "n_best": 2, "max_length": 6}
+    result = search(beam_search, model, diversity=0.5, **options)
+    for example in range(7):
+        texts = texts_of(result, example)
+        assert len({*texts}) == 2
+        assert all({5, 6} <= {*text} and text[0] == 3 for text in texts)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"diversity": -0.1}, "diversity must be 0 or a finite number above"),
+        ({"must_tokens": (2, END)}, r"must occur can not: \[1\]"),
+        ({"must_tokens": (2, 3), "banned_tokens": (3,)}, r"must occur can not: \[3\]"),
+        ({"must_tokens": (2, 2)}, "must be distinct"),
+        ({"must_tokens": (2, 3), "max_length": 1}, "at most max_length=1"),
+        ({"prefix": (2, 3), "max_length": 1}, "prefix of 2 tokens exceeds max_length=1"),
+        ({"prefix": (2, END)}, "has the end token 1"),
+        ({"prefix": (4,)}, "Token 4 is not in the vocabulary"),
+        ({"no_final_tokens": (9,)}, "Token 9 is not in the vocabulary"),
+    ],
+)
+def test_constraints_out_of_range(options, message):
+    model = BigramModel(seed=0, batch=2)
+    with pytest.raises(ValueError, match=message):
+        beam_search(model.step, (), model.starts, **{"end_token": END, "max_length": 5, **options})

@@ -67,8 +67,8 @@ def _check_files(signature, answers, expected):
     is_error = [bool(error) for error in answer["errors"]]
     if is_error != [False, True, False, False]:
         raise ExportError(
-            f"The SavedModel's {signature} gave the errors {answer['errors'].tolist()} for four files, only the "
-            "second of which is damaged. Nothing was written."
+            f"The SavedModel's {signature} gave the errors {answer['errors'].tolist()} for four files, only "
+            "the second of which is damaged. Nothing was written."
         )
     good = {name: np.delete(answer[name], 1, axis=0) for name in ("captions", "log_probs")}
     _check_captions(signature, good, expected)

@@ -185,3 +185,14 @@ def test_resume_with_other_settings_is_refused(tmp_path):
     RunFolder.create(tmp_path / "run", dataclasses.asdict(CaptioningConfig()), "captioning")
     with pytest.raises(UserError, match="units: 512 -> 24"):
         train.main(["--resume", "--out", str(tmp_path / "run"), "--units", "24"])
+
+
+def test_self_critical_training_takes_data_and_network_from_where_it_starts(tmp_path):
+    start = CaptioningConfig(data=("photos/",), units=64, dropout=0.5, train_encoder=True)
+    RunFolder.create(tmp_path / "start", dataclasses.asdict(start), "captioning")
+    options = ["--init-from", str(tmp_path / "start"), "--self-critical", "4"]
+    _, config = train.parse_arguments([*options, "--warmup-steps", "7"])
+    assert (config.data, config.units, config.self_critical, config.warmup_steps) == (("photos/",), 64, 4, 7)
+    assert (config.learning_rate, config.dropout, config.train_encoder) == (5e-5, pytest.approx(0.15), False)
+    with pytest.raises(UserError, match="needs a trained captioner"):
+        train.parse_arguments(["--self-critical", "4"])

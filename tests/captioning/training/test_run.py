@@ -424,19 +424,24 @@ EVERYTHING = {
 }
 
 
-def test_a_resumed_run_on_two_sources_and_views_is_equal_bit_for_bit(
-    make_source, tmp_path, settings, make_run, monkeypatch
+SELF_CRITICAL = {"self_critical": 3, "samples": 2, "batch_size": 2, "dropout": 0.3, "train_encoder": False}
+
+
+@pytest.mark.parametrize("changes", [EVERYTHING, SELF_CRITICAL], ids=["views", "self-critical"])
+def test_a_resumed_run_on_two_sources_is_equal_bit_for_bit(
+    changes, make_source, start, tmp_path, settings, make_run, monkeypatch
 ):
     sources = (make_source("birds"), make_source("cats", train=4, validation=1, seed=3))
-    config, data = settings(data=sources, **EVERYTHING), load_sources(sources)
+    config, data = settings(data=sources, init_from=str(tmp_path / "start"), **changes), load_sources(sources)
     whole, parts = make_run(tmp_path / "whole", config), make_run(tmp_path / "parts", config)
-    result = train_captioner(config, whole, data)
+    result = train_captioner(config, whole, data, cache_dir=tmp_path)
+    assert len(whole.read_history()) == 3
     assert set(result.best_metrics) >= {"val_cider", "val_cider_birds", "val_cider_cats"}
     with monkeypatch.context() as patch:
         patch.setattr(Validation, "__call__", stop_in_epoch_two(Validation.__call__))
         with pytest.raises(KeyboardInterrupt):
-            train_captioner(config, parts, data)
-    train_captioner(config, parts, data, resume=True)
+            train_captioner(config, parts, data, cache_dir=tmp_path)
+    train_captioner(config, parts, data, resume=True, cache_dir=tmp_path)
     assert parts.history_file.read_bytes() == whole.history_file.read_bytes()
     with np.load(whole.last_checkpoint) as expected, np.load(parts.last_checkpoint) as resumed:
         assert set(resumed) == set(expected)

@@ -77,9 +77,9 @@ def _captioning(policy: str) -> Callable[[], object]:
     from shared.training.optimizers import make_adamw
     from shared.training.step import TrainStep
 
-    config = APP.trained_with("flickr8k")
+    config = APP.trained_with("photos")
     config = dataclasses.replace(config, mixed_bfloat16=policy == "mixed_bfloat16")
-    vocabulary = APP.load("flickr8k").vocabulary
+    vocabulary = APP.load("photos").vocabulary
     model = Captioner.from_settings(config, vocabulary, encoder_weights=None)
     model.encoder.trainable = False
     cells = model.encoder.grid[0] * model.encoder.grid[1]

@@ -34,7 +34,11 @@ from shared.system.files import write_text_atomic
 ROOT = Path(__file__).parents[1]
 RECORDS = ROOT / "docs" / "results" / "figures.json"
 # Data that do not come with the packages: the environment names where they are, as for the tests.
-DATA = {"FLICKR8K": "UNROLLED_FLICKR8K", "TINY_SHAKESPEARE": "UNROLLED_TINY_SHAKESPEARE"}
+DATA = {
+    "FLICKR8K": "UNROLLED_FLICKR8K",
+    "COCO": "UNROLLED_COCO",
+    "TINY_SHAKESPEARE": "UNROLLED_TINY_SHAKESPEARE",
+}
 
 
 @dataclass(frozen=True)
@@ -67,9 +71,12 @@ def _shapes(printed: str, out: Path, seconds: float) -> dict[str, str]:
     }
 
 
-def _flickr8k(printed: str, out: Path, seconds: float) -> dict[str, str]:
-    scores = json.loads((out / "metrics.json").read_text(encoding="utf-8"))["metrics"]
-    return {name: f"{score:.3f}" for name, score in scores.items()}
+def _photos(printed: str, out: Path, seconds: float) -> dict[str, str]:
+    values = {}
+    for source in ("flickr8k", "coco"):
+        scores = json.loads((out / source / "metrics.json").read_text(encoding="utf-8"))["metrics"]
+        values |= {f"{source} {name}": f"{score:.3f}" for name, score in scores.items()}
+    return values
 
 
 def _caption_speed(printed: str, out: Path, seconds: float) -> dict[str, str]:
@@ -101,6 +108,9 @@ def _imdb(printed: str, out: Path, seconds: float) -> dict[str, str]:
     return values
 
 
+PHOTO_SCORES = tuple(
+    f"{source} {name}" for source in ("flickr8k", "coco") for name in ("BLEU-4", "METEOR", "CIDEr")
+)
 FIGURES = {
     figure.name: figure
     for figure in (
@@ -112,13 +122,16 @@ FIGURES = {
             {"README.md": ("exact", "seconds"), "docs/results/README.md": ("exact", "epoch", "seconds")},
         ),
         Figure(
-            "flickr8k",
-            ("python -m captioning.evaluate --model flickr8k --data FLICKR8K --split validation --out OUT",),
-            _flickr8k,
+            "photos",
+            (
+                "python -m captioning.evaluate --data FLICKR8K --split validation --out OUT/flickr8k",
+                "python -m captioning.evaluate --data COCO --split validation --out OUT/coco",
+            ),
+            _photos,
             ("captioning", "shared"),
             {
-                "README.md": ("BLEU-1", "BLEU-4", "METEOR", "ROUGE-L", "CIDEr"),
-                "docs/results/README.md": ("BLEU-4", "CIDEr"),
+                "README.md": PHOTO_SCORES,
+                "docs/results/README.md": PHOTO_SCORES,
             },
         ),
         Figure(

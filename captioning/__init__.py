@@ -1,7 +1,7 @@
 """Image captioning: a CNN encoder and a recurrent decoder describe photographs.
 
 from captioning import load_model
-load_model("flickr8k").caption("dog.jpg")
+load_model("photos").caption("dog.jpg")
 """
 
 from captioning.app import load_model as load_model

@@ -22,7 +22,7 @@ def _load_export(path: Path):
 APP = Application(
     "captioning",
     CaptioningConfig,
-    default_model="flickr8k",
+    default_model="photos",
     load_run=_load_run,
     load_export=_load_export,
     export_file="captioner.json",

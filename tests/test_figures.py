@@ -69,4 +69,4 @@ def test_mistyped_names_and_missing_data(monkeypatch):
         main(["shape"])
     monkeypatch.delenv("UNROLLED_FLICKR8K", raising=False)
     with pytest.raises(UserError, match="set UNROLLED_FLICKR8K to where they are"):
-        main(["flickr8k"])
+        main(["photos"])

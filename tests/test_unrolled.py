@@ -25,7 +25,7 @@ def test_models_are_the_presets_with_their_sizes_and_cards(capsys):
     assert unrolled.main(["models"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[:2] for line in lines] == [
-        ["captioning", "flickr8k"],
+        ["captioning", "photos"],
         ["charlm", "shakespeare"],
         ["sentiment", "imdb"],
     ]

@@ -62,7 +62,7 @@ class Captioner(keras.Model):
     ```python
     from captioning import load_model
 
-    captioner = load_model("flickr8k")
+    captioner = load_model("photos")
     print(captioner.caption("dog.jpg")[0].text)
     ```
     """

@@ -151,8 +151,8 @@ def test_the_data_decide_on_the_defaults():
 def test_options_have_the_last_word():
     _, config = train.parse_arguments(["--data", "shapes", "--units", "64", "--mirror", "--no-train-encoder"])
     assert config == dataclasses.replace(recipe(("shapes",)), units=64, mirror=True, train_encoder=False)
-    _, config = train.parse_arguments(["--data", "photos.json", "--units", "512", "--init-from", "flickr8k"])
-    assert config == CaptioningConfig(data=("photos.json",), init_from="flickr8k")
+    _, config = train.parse_arguments(["--data", "photos.json", "--units", "512", "--init-from", "photos"])
+    assert config == CaptioningConfig(data=("photos.json",), init_from="photos")
     with pytest.raises(UserError, match="--units 512 must be a multiple of --num-heads 5"):
         train.parse_arguments(["--data", "photos.json", "--num-heads", "5"])
 

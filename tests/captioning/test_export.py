@@ -348,6 +348,6 @@ def test_a_damaged_export_is_refused(tmp_path, captioner):
 
 def test_options_of_the_script():
     arguments, search = parse_arguments(["--out", "there", "--n-best", "2"])
-    assert (arguments.model, search.num_beams, search.n_best) == ("flickr8k", 3, 2)
+    assert (arguments.model, search.num_beams, search.n_best) == ("photos", 3, 2)
     with pytest.raises(UserError, match="give at least as many beams"):
         parse_arguments(["--out", "there", "--n-best", "4"])

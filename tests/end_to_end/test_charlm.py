@@ -213,7 +213,7 @@ def test_bad_input_is_told_and_exits_with_2_before_tensorflow_is_imported(script
         ("train", "--dropout", 1, "--out", new): "--dropout",
         ("train", "--data", "hello", "--out", taken): "files that are not of a run",
         ("train", "--resume", "--out", new): "there is no run folder",
-        ("evaluate", "--model", "flickr8k"): "There is no model",
+        ("evaluate", "--model", "photos"): "There is no model",
         ("evaluate", "--data", "nowhere.txt"): "nowhere.txt",
         ("export", "--out", taken): "exists already",
     }

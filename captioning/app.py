@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from captioning.config import CaptioningConfig
+from captioning.config import CALIBRATION_FILE, CaptioningConfig
 from shared.application import Application
 from shared.runs.folder import RunFolder
 
@@ -26,5 +26,6 @@ APP = Application(
     load_run=_load_run,
     load_export=_load_export,
     export_file="captioner.json",
+    optional_files=(CALIBRATION_FILE,),
 )
 load_model = APP.load

@@ -1,17 +1,25 @@
-"""The settings of a training run and of a search: from the command line, kept in the run folder or export."""
+"""What is set outside the network: the settings of a training run and of a search, and the calibration.
+
+They come from the command line and are kept in the run folder or export. Neither Keras nor TensorFlow is
+imported.
+"""
 
 import argparse
 import dataclasses
+import json
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple, Self
 
 from shared.runs.config import CELLS, RunConfig, option
 from shared.runs.folder import RunFolder
+from shared.system.cli import UserError
 from shared.system.options import config_from_arguments
 from shared.text.vocabulary import tokenize_words
 
+CALIBRATION_FILE = "calibration.json"
 # What `captioning.data` reads.
 SOURCES = "a Flickr8k folder, a .json, .jsonl or .csv file of captions, tfds:NAME, or shapes"
 DECODER_NAMES = ("late_attention", "soft_attention", "show_and_tell")
@@ -29,6 +37,9 @@ NETWORK = (
 # What training did before there were these settings. A run of that time continues as it began.
 EARLIER = {"encoder_rate": 1.0, "encoder_from_epoch": 1, "crop": 1.0, "brightness": 0.0}
 
+ABSTAIN_HELP = (
+    "withhold the captions of an image whose best one has a confidence below this, from 0 to 1 (default: 0)"
+)
 # A caption that ends on one of these is not finished.
 FINAL_WORDS = ("a", "an", "the", "with", "of", "and", "or", "in", "on", "at", "to")
 
@@ -220,6 +231,60 @@ class Search(RunConfig):
             beams = max(self.num_beams, getattr(arguments, "n_best", 1))
             base = dataclasses.replace(self, num_beams=beams)
         return config_from_arguments(Search, arguments, base=base)
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Logistic regression on the logarithm of the confidence (Platt 1999, on another score).
+
+    `python -m captioning.evaluate --calibrate` fits it: the result is the probability that a caption's CIDEr
+    is above the median of the split.
+
+    Args:
+        slope: above 0, so that more confident captions stay more confident.
+        intercept: any number.
+
+    Raises:
+        ValueError: a number is not finite, or the slope is not above 0.
+
+    Example:
+
+    >>> round(Calibration(slope=2.0, intercept=2.0).apply(0.5), 3)
+    0.649
+    """
+
+    slope: float
+    intercept: float
+
+    def __post_init__(self):
+        if not (0 < self.slope < math.inf and math.isfinite(self.intercept)):
+            raise ValueError(f"slope must be above 0 and both finite, not {self.slope} and {self.intercept}")
+
+    @classmethod
+    def load(cls, folder: Path) -> "Calibration | None":
+        """The calibration in a run folder or preset; None if it has none.
+
+        Raises:
+            UserError: the file cannot be read.
+        """
+        path = folder / CALIBRATION_FILE
+        if not path.is_file():
+            return None
+        try:
+            record = json.loads(path.read_text(encoding="utf-8"))
+            return cls(float(record["slope"]), float(record["intercept"]))
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise UserError(
+                f"{path} is damaged ({error}). Write it again with captioning.evaluate --calibrate, or "
+                "delete it."
+            ) from error
+
+    def apply(self, confidence: float) -> float:
+        """The calibrated confidence, in [0, 1]."""
+        if confidence <= 0:
+            return 0.0
+        logit = self.slope * math.log(confidence) + self.intercept
+        return 1 / (1 + math.exp(-logit)) if logit > -700 else 0.0
 
 
 def recipe(data: tuple[str, ...]) -> CaptioningConfig:

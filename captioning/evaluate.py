@@ -14,7 +14,8 @@ from captioning.config import SOURCES, Search
 from captioning.evaluation.official import choose_tools, find_tool
 from captioning.evaluation.report import (
     examples_to_score,
-    prediction,
+    judge_confidence,
+    predictions,
     prepare_output,
     score,
     summary,
@@ -31,6 +32,7 @@ TOKENIZER_HELP = (
     "auto, ptb where Java is present (default: %(default)s)"
 )
 METEOR_HELP = "compute METEOR, which needs Java (default: where Java is present)"
+CALIBRATE_HELP = "fit the confidence to this split, and write calibration.json, which a run folder may hold"
 OUT_HELP = (
     "folder for metrics.json and predictions.json, or one .json file for both "
     "(default: evaluation/MODEL-SPLIT)"
@@ -45,7 +47,7 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
         "read; 2 if nothing could be done.",
     )
     APP.add_model_option(parser)
-    add_config_arguments(parser, Search, skip=("n_best",))
+    add_config_arguments(parser, Search, skip=("n_best", "diversity"))
     parser.add_argument(
         "--batch-size", type=whole_number, default=16, metavar="N", help="images in a batch (default: 16)"
     )
@@ -57,6 +59,7 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     tokenizers = ("auto", "ptb", "words")
     parser.add_argument("--tokenizer", choices=tokenizers, default="auto", help=TOKENIZER_HELP)
     parser.add_argument("--meteor", action=argparse.BooleanOptionalAction, default="auto", help=METEOR_HELP)
+    parser.add_argument("--calibrate", action="store_true", help=CALIBRATE_HELP)
     parser.add_argument("--out", type=Path, metavar="FOLDER|FILE", help=OUT_HELP)
     arguments = parser.parse_args(argv)
     Search().updated(arguments)  # mistakes end the script here
@@ -70,21 +73,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parse_arguments(argv)
     find_tool()
     tokenizer, meteor = choose_tools(arguments.tokenizer, arguments.meteor)
-    APP.find(arguments.model)
-    prepare_output(arguments.out, Path(arguments.data))
+    APP.find(arguments.model, trainable=arguments.calibrate)
+    prepare_output(arguments.out, Path(arguments.data), arguments.calibrate)
     examples = examples_to_score(arguments.data, arguments.images, arguments.split)
     captioner = APP.load(arguments.model)
+    if arguments.calibrate:
+        captioner.calibration = None
     search = dataclasses.asdict(captioner.search_defaults.updated(arguments))
-    items = ((example, example.load) for example in examples)
-    size = arguments.batch_size
+    items, size = ((example, example.load) for example in examples), arguments.batch_size
     stream = caption_images(captioner, items, batch_size=size, **search)
     results = list(progress_bar(stream, unit="image", total=len(examples), least=size + 1))
     readable = without_failures(results)
-    predictions = [prediction(result) for result in readable]
-    write_report(arguments.out, predictions=predictions)  # before the metrics, whose programs may fail
+    write_report(arguments.out, predictions=predictions(readable))  # before metrics, whose programs may fail
     source = {"model": arguments.model, "data": arguments.data, "split": arguments.split, "search": search}
-    metrics = source | score(readable, tokenizer, meteor)
-    write_report(arguments.out, metrics=metrics, predictions=predictions)
+    scores, ciders = score(readable, tokenizer, meteor)
+    metrics = source | scores
+    readable, fitted = judge_confidence(readable, ciders, metrics, arguments.calibrate)
+    write_report(arguments.out, metrics=metrics, predictions=predictions(readable), calibration=fitted)
     print(summary(metrics))
     return 1 if len(readable) < len(results) else 0
 

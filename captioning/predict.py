@@ -10,13 +10,13 @@ from functools import partial
 from pathlib import Path
 
 from captioning.app import APP
-from captioning.config import Search
+from captioning.config import ABSTAIN_HELP, Search
 from captioning.data.images import load_image
 from captioning.prediction.inputs import find_inputs
-from captioning.prediction.results import FORMATS, write_results
+from captioning.prediction.results import FORMATS, withheld, write_results
 from captioning.prediction.stream import caption_images
 from shared.system.cli import Parser, run_script
-from shared.system.options import add_config_arguments, whole_number
+from shared.system.options import add_config_arguments, share, whole_number
 from shared.system.output import check_output
 from shared.system.progress import progress_bar
 
@@ -39,6 +39,7 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--batch-size", type=whole_number, default=16, metavar="N", help="images in a batch (default: 16)"
     )
+    parser.add_argument("--abstain-below", type=share, default=0.0, metavar="P", help=ABSTAIN_HELP)
     parser.add_argument("--format", choices=tuple(FORMATS), default="text", help="default: %(default)s")
     parser.add_argument(
         "--output", type=Path, metavar="FILE", help="file to write (default: standard output)"
@@ -54,12 +55,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     paths = find_inputs(arguments.images)
     if arguments.output is not None:
         check_output(arguments.output, paths)
-    captioner, options = None, {}
+    captioner, options, least = None, {}, arguments.abstain_below
     if any(path.exists() for path in paths):  # otherwise there are only errors to print
         captioner = APP.load(arguments.model)
         options = dataclasses.asdict(captioner.search_defaults.updated(arguments))
+        least = max(least, getattr(captioner, "abstain_below", 0.0))  # an export has one of its own
     items = ((path, partial(load_image, path)) for path in paths)
     results = caption_images(captioner, items, batch_size=arguments.batch_size, **options)
+    results = withheld(results, least)
     with progress_bar(results, unit="image", total=len(paths), least=arguments.batch_size + 1) as shown:
         failures = write_results(shown, arguments.format, arguments.output)
     return 1 if failures else 0

@@ -25,6 +25,7 @@ class Application:
         load_export: gives a SavedModel folder behind the same calls; imports TensorFlow.
         export_file: the file by which a SavedModel folder is known to be one of this application.
         preset_files: files of a run that a preset needs beside settings, vocabulary, history and weights.
+        optional_files: files that a run may have, and its preset then.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Application:
     load_export: Callable[[Path], Any]
     export_file: str
     preset_files: tuple[str, ...] = ()
+    optional_files: tuple[str, ...] = ()
 
     @property
     def presets(self) -> Path:

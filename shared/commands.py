@@ -119,7 +119,8 @@ def preset_script(app: Application, argv: Sequence[str] | None = None) -> int:
     parser.add_argument("run", type=Path, help="run folder")
     parser.add_argument("out", type=Path, help="folder of the preset")
     arguments = parser.parse_args(argv)
-    size = make_preset(RunFolder.open(arguments.run, app.name), arguments.out, app.preset_files)
+    run = RunFolder.open(arguments.run, app.name)
+    size = make_preset(run, arguments.out, app.preset_files, app.optional_files)
     print(f"Wrote {arguments.out}, {size / 1e6:.1f} MB.")
     return 0
 

@@ -23,7 +23,7 @@ def official_metrics(
     candidates: Mapping[str, str],
     tokenizer: Literal["ptb", "words", "auto"] = "auto",
     meteor: bool | Literal["auto"] = "auto",
-) -> dict[str, float | str]:
+) -> dict[str, float | str | list[float]]:
     """Scores captions by the official COCO caption code.
 
     Args:
@@ -34,8 +34,9 @@ def official_metrics(
         meteor: whether METEOR is computed, which needs Java; `"auto"`: where Java is present.
 
     Returns:
-        `BLEU-1` to `BLEU-4`, `METEOR` where computed, `ROUGE-L` and `CIDEr`; and under `tokenizer` and `tool`
-        the tokenizer and the version of the code.
+        `BLEU-1` to `BLEU-4`, `METEOR` where computed, `ROUGE-L` and `CIDEr`; under `cider_of_each` the CIDEr
+        of each image, in the order of `references`; and under `tokenizer` and `tool` the tokenizer and the
+        version of the code.
 
     Raises:
         UserError: pycocoevalcap is not installed, Java is needed and absent, or Java fails.
@@ -144,8 +145,9 @@ def _scores(references, candidates, meteor):
         with _meteor() as scorer:
             scores["METEOR"], _ = scorer.compute_score(references, candidates)
     scores["ROUGE-L"], _ = _import("rouge.rouge").Rouge().compute_score(references, candidates)
-    scores["CIDEr"], _ = _import("cider.cider").Cider().compute_score(references, candidates)
-    return {name: float(score) for name, score in scores.items()}
+    scores["CIDEr"], of_each = _import("cider.cider").Cider().compute_score(references, candidates)
+    scores = {name: float(score) for name, score in scores.items()}
+    return scores | {"cider_of_each": [float(score) for score in of_each]}
 
 
 @contextlib.contextmanager

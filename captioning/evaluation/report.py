@@ -1,17 +1,24 @@
 """What `python -m captioning.evaluate` scores and writes: images with captions, predictions and metrics."""
 
+import dataclasses
 import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from captioning.data.examples import Example
 from captioning.data.load import load_examples
+from captioning.evaluation.calibration import are_good, fit_calibration, reliability, table
 from captioning.evaluation.official import official_metrics
 from captioning.prediction.results import Result, scored
 from shared.system.cli import UserError
 from shared.system.output import check_output, write_whole
+
+# What a calibration's file says about where it comes from.
+SOURCE_OF_CALIBRATION = ("model", "data", "split", "search", "images", "median_cider", "confidence_bands")
 
 
 def examples_to_score(source: str, images: Path | None, split: str) -> list[Example]:
@@ -53,20 +60,63 @@ def without_failures(results: Sequence[Result]) -> list[Result]:
     return [result for result in results if result.error is None]
 
 
-def score(results: Sequence[Result], tokenizer: str, meteor: bool) -> dict[str, Any]:
-    """The metrics of each image's best caption, how many images there are, and what computed the metrics."""
+def score(results: Sequence[Result], tokenizer: str, meteor: bool) -> tuple[dict[str, Any], list[float]]:
+    """The metrics of each image's best caption with what computed them, and the CIDEr of each."""
     metrics = official_metrics(
         {result.key.image_id: list(result.key.captions) for result in results},
         {result.key.image_id: result.captions[0].text for result in results},
         tokenizer=tokenizer,
         meteor=meteor,
     )
+    ciders = metrics.pop("cider_of_each")
     tools = {name: metrics.pop(name) for name in ("tool", "tokenizer")}
-    return {"images": len(results), **tools, "metrics": metrics}
+    return {"images": len(results), **tools, "metrics": metrics}, ciders
 
 
-def prediction(result: Result) -> dict[str, Any]:
-    """One entry of the COCO results format, with more keys than it requires."""
+def judge_confidence(
+    results: Sequence[Result], ciders: Sequence[float], metrics: dict[str, Any], calibrate: bool
+) -> tuple[Sequence[Result], dict[str, Any] | None]:
+    """Compares the confidence of each image's best caption with its CIDEr.
+
+    Args:
+        results: of a model without calibration, if `calibrate`.
+        ciders: the CIDEr of each.
+        metrics: gets the median CIDEr and the bands of confidence.
+        calibrate: whether to fit a calibration.
+
+    Returns:
+        The results, with calibrated confidences where one was fitted; and what its file holds, or None.
+
+    Raises:
+        UserError: there is nothing to calibrate.
+    """
+    is_good, fitted = are_good(ciders), None
+    if calibrate:
+        calibration = fit_calibration(_confidences(results), is_good)
+        results = [_calibrated(result, calibration) for result in results]
+        fitted = dataclasses.asdict(calibration)
+    metrics["median_cider"] = float(np.median(ciders))
+    metrics["confidence_bands"] = reliability(_confidences(results), is_good)
+    return results, fitted and fitted | {name: metrics[name] for name in SOURCE_OF_CALIBRATION}
+
+
+def _confidences(results):
+    return [result.captions[0].confidence for result in results]
+
+
+def _calibrated(result, calibration):
+    captions = [
+        caption._replace(confidence=calibration.apply(caption.confidence)) for caption in result.captions
+    ]
+    return result._replace(captions=captions)
+
+
+def predictions(results: Sequence[Result]) -> list[dict[str, Any]]:
+    """The best captions in the COCO results format, with more keys than it requires."""
+    return [_prediction(result) for result in results]
+
+
+def _prediction(result):
     image = result.key.image_id
     # COCO's own tools expect integers, as COCO's images are called by numbers.
     is_number = isinstance(image, str) and image.isdecimal() and str(int(image)) == image
@@ -77,12 +127,14 @@ def prediction(result: Result) -> dict[str, Any]:
     }
 
 
-def prepare_output(out: Path, data: Path) -> None:
+def prepare_output(out: Path, data: Path, calibrate: bool = False) -> None:
     """Makes the folder `out`, unless it is the name of a `.json` file, and checks that it can be written to.
 
     Raises:
-        UserError: it cannot, or a file to be written is the data.
+        UserError: it cannot, or a file to be written is the data; or `calibrate`, which needs a folder.
     """
+    if out.suffix == ".json" and calibrate:
+        raise UserError(f"--calibrate writes a file calibration.json. Name a folder as --out, not {out}.")
     if out.suffix == ".json":
         return check_output(out, [data])
     try:
@@ -93,18 +145,20 @@ def prepare_output(out: Path, data: Path) -> None:
 
 
 def write_report(out: Path, **parts: Any) -> None:
-    """Writes each part as NAME.json in the folder `out`, or all of them into the one file `out`."""
+    """Writes each part as NAME.json in the folder `out`, or all into the one file `out`; None is left out."""
+    parts = {name: part for name, part in parts.items() if part is not None}
     files = {out: parts} if out.suffix == ".json" else {out / f"{name}.json": parts[name] for name in parts}
     for file, content in files.items():
         write_whole(file, json.dumps(content, ensure_ascii=False, indent=1) + "\n")
 
 
 def summary(metrics: dict[str, Any]) -> str:
-    """One line: what was measured, how, and the metrics."""
+    """A line that says what was measured, how, and the metrics; and how CIDEr goes with confidence."""
     search = metrics["search"]
     scores = " ".join(f"{name} {value:.4f}" for name, value in metrics["metrics"].items())
     return (
         f"{metrics['data']} {metrics['split']}, {metrics['images']} images, "
         f"tokenizer {metrics['tokenizer']}, beam {search['num_beams']}, "
-        f"length penalty {search['length_penalty']:g}, {metrics['tool']}: {scores}"
+        f"length penalty {search['length_penalty']:g}, {metrics['tool']}: {scores}\n"
+        f"{table(metrics['confidence_bands'])}"
     )

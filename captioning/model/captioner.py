@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from captioning.config import NETWORK, CaptioningConfig, Constraints, Search
+from captioning.config import NETWORK, Calibration, CaptioningConfig, Constraints, Search
 from captioning.data.images import ImageSource
 from captioning.model.captions import Caption, caption_any
 from captioning.model.constraints import TokenConstraints, final_tokens
@@ -53,6 +53,7 @@ class Captioner(keras.Model):
         settings: the arguments that decide on the network, by name.
         image_size: side in pixels of the squares that `caption_pixels` reads.
         search_defaults: a `captioning.config.Search`, the options of a search where none are given.
+        calibration: a `captioning.config.Calibration` of the confidence, or None.
 
     Raises:
         ValueError: there is no such decoder, or a setting cannot be used.
@@ -68,6 +69,7 @@ class Captioner(keras.Model):
     """
 
     search_defaults = Search()
+    calibration: Calibration | None = None
 
     def __init__(
         self,
@@ -144,6 +146,7 @@ class Captioner(keras.Model):
         vocabulary = Vocabulary.load(run.vocabulary_file)
         captioner = cls.from_settings(CaptioningConfig.from_run(run), vocabulary)
         run.load_best_weights(captioner, len(vocabulary))
+        captioner.calibration = Calibration.load(run.path)
         return captioner
 
     def call(self, inputs, training=False):
@@ -268,7 +271,7 @@ class Captioner(keras.Model):
     def _captions(self, tokens, log_probs, lengths):
         """The captions of one image, from its rows."""
         return [
-            Caption.of(self.vocabulary.decode(row), log_prob, length)
+            Caption.of(self.vocabulary.decode(row), log_prob, length, self.calibration)
             for row, log_prob, length in zip(tokens, log_probs, lengths, strict=True)
         ]
 

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
+from captioning.config import Calibration
 from captioning.data.images import ImageError, ImageSource, load_image, resize
 
 BATCH_SIZE = 16
@@ -21,7 +22,8 @@ class Caption(NamedTuple):
     """One caption of one image.
 
     `log_prob` is the natural logarithm of the model's probability of the words and the end token;
-    `confidence` is the geometric mean of their probabilities, in (0, 1].
+    `confidence` is the geometric mean of their probabilities, in (0, 1], or what the model's `Calibration`
+    makes of it.
     """
 
     text: str
@@ -30,9 +32,13 @@ class Caption(NamedTuple):
     confidence: float
 
     @classmethod
-    def of(cls, tokens: Sequence[str], log_prob: float, length: int) -> "Caption":
+    def of(
+        cls, tokens: Sequence[str], log_prob: float, length: int, calibration: Calibration | None = None
+    ) -> "Caption":
         """The caption of `tokens`, whose `length` counts the end token too."""
-        return cls(" ".join(tokens), tuple(tokens), float(log_prob), math.exp(log_prob / max(int(length), 1)))
+        confidence = math.exp(log_prob / max(int(length), 1))
+        confidence = calibration.apply(confidence) if calibration else confidence
+        return cls(" ".join(tokens), tuple(tokens), float(log_prob), confidence)
 
 
 def caption_any(captioner, images: "ImageSource | Sequence[ImageSource]", **options):

@@ -1,4 +1,4 @@
-"""An exported SavedModel behind the calls of `captioning.model.Captioner`; its search options are fixed."""
+"""An exported SavedModel behind the calls of `captioning.model.Captioner`; most search options are fixed."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -27,6 +27,8 @@ class ExportedCaptioner:
         search_defaults: a `captioning.config.Search`; other options than `prefix`, `must` and `never` are
             fixed.
 
+        abstain_below: the confidence below which the export withholds captions, which are empty then.
+
     Raises:
         UserError: the folder was not written by `captioning.export`, or does not load.
     """
@@ -37,6 +39,7 @@ class ExportedCaptioner:
         try:
             self.image_size = int(self._export.settings["image_size"])
             self.search_defaults = Search(**self._export.settings["search"])
+            self.abstain_below = float(self._export.settings.get("abstain_below", 0.0))
         except (KeyError, TypeError, ValueError) as error:
             raise ExportError(
                 f"{self.path / SETTINGS_FILE} is damaged: wrong image_size or search ({error}). "

@@ -10,12 +10,13 @@ from captioning.model.encoded import read_files
 from shared.export import concrete_function
 
 
-def caption_signatures(captioner, search: dict) -> dict:
+def caption_signatures(captioner, search: dict, abstain_below: float = 0.0) -> dict:
     """The signatures of an exported captioner.
 
     `serving_default` takes `images`, a vector of encoded JPEG, PNG, GIF, BMP or WebP files of any sizes;
     `pixels` takes `images`, `(images, height, width, 3)` uint8. Both return `captions`, `log_probs` and
-    `confidences`, each `(images, n_best)`; without images they return empty ones.
+    `confidences`, each `(images, n_best)`, and `abstained`, `(images,)` bool: where the best caption's
+    confidence is below `abstain_below`, the captions are empty strings. No images give empty answers.
 
     `constrained` takes `images` as `serving_default` does, and constraints, which replace those of `search`:
     `prefix`, a string that all captions begin with, `must`, a vector of words that all captions have, and
@@ -38,6 +39,7 @@ def caption_signatures(captioner, search: dict) -> dict:
     Args:
         captioner: a `captioning.model.Captioner`.
         search: options of its beam search.
+        abstain_below: the confidence below which captions are withheld.
     """
     words = tf.constant(list(captioner.vocabulary.tokens))
     size = captioner.image_size
@@ -49,13 +51,18 @@ def caption_signatures(captioner, search: dict) -> dict:
         pixels = tf.cond(count == 0, lambda: tf.zeros((1, size, size, 3), pixels.dtype), lambda: pixels)
         decoded = captioner.search(captioner.encoder(pixels, training=False), tokens=tokens, **search)
         lengths = tf.cast(tf.maximum(decoded.lengths, 1), tf.float32)
-        return {
-            "captions": _write(tf.gather(words, decoded.tokens), decoded.tokens, captioner.vocabulary)[
-                :count
-            ],
-            "log_probs": decoded.log_probs[:count],
-            "confidences": tf.exp(decoded.log_probs / lengths)[:count],
+        confidences = tf.exp(decoded.log_probs / lengths)
+        if calibration := captioner.calibration:
+            confidences = tf.sigmoid(calibration.slope * tf.math.log(confidences) + calibration.intercept)
+        captions = _write(tf.gather(words, decoded.tokens), decoded.tokens, captioner.vocabulary)
+        abstained = confidences[:, 0] < abstain_below
+        outputs = {
+            "captions": tf.where(abstained[:, None], "", captions),
+            "log_probs": decoded.log_probs,
+            "confidences": confidences,
+            "abstained": abstained,
         }
+        return {name: output[:count] for name, output in outputs.items()}
 
     def serving_default(images):
         files = read_files(images, captioner.encoder.resize_in_graph, size)
@@ -90,13 +97,15 @@ def caption_signatures(captioner, search: dict) -> dict:
 def _spread(outputs, errors):
     """The outputs of the readable images (readable, n_best), each in its row among all (images, n_best)."""
     is_readable = errors == ""
-    blanks = {"captions": "", "log_probs": -math.inf, "confidences": 0.0}
+    blanks = {"captions": "", "log_probs": -math.inf, "confidences": 0.0, "abstained": False}
     # One row more than there are results, which bad images share.
     rows = tf.where(
         is_readable, tf.cumsum(tf.cast(is_readable, tf.int32)) - 1, tf.shape(outputs["captions"])[0]
     )
     return {
-        name: tf.gather(tf.pad(outputs[name], [[0, 1], [0, 0]], constant_values=blank), rows)
+        name: tf.gather(
+            tf.pad(outputs[name], [[0, 1], [0, 0]][: outputs[name].shape.rank], constant_values=blank), rows
+        )
         for name, blank in blanks.items()
     }
 

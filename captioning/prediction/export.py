@@ -16,28 +16,29 @@ from shared.text.vocabulary import tokenize_words
 TOLERANCE = 1e-3  # by which a log-probability may differ in the check
 
 
-def export_captioner(captioner, path: Path, search: dict) -> None:
+def export_captioner(captioner, path: Path, search: dict, abstain_below: float = 0.0) -> None:
     """Writes the SavedModel of a captioner at `path` and checks it against the captioner.
 
     Args:
         captioner: a `captioning.model.Captioner`.
         path: folder to make.
-        search: options of the beam search: `num_beams`, `n_best`, `length_penalty`, `max_length`.
+        search: options of the beam search, fields of `captioning.config.Search`.
+        abstain_below: the confidence below which captions are withheld.
 
     Raises:
         shared.export.ExportError: `path` cannot be written, or the SavedModel differs from the captioner.
     """
-    settings = {"image_size": captioner.image_size, "search": search}
+    settings = {"image_size": captioner.image_size, "search": search, "abstain_below": abstain_below}
     export_saved_model(
         path,
-        caption_signatures(captioner, search),
+        caption_signatures(captioner, search, abstain_below),
         [variable.value for variable in captioner.variables],
         files={SETTINGS_FILE: json.dumps(settings, indent=2)},
-        check=lambda folder: check_export(folder, captioner, search),
+        check=lambda folder: check_export(folder, captioner, search, abstain_below),
     )
 
 
-def check_export(folder: Path, captioner, search: dict) -> None:
+def check_export(folder: Path, captioner, search: dict, abstain_below: float = 0.0) -> None:
     """Compares the SavedModel, in a process of its own, with the captioner on generated pictures.
 
     One of the files is damaged: it must get an error, and the others the captions that they get without it.
@@ -57,21 +58,22 @@ def check_export(folder: Path, captioner, search: dict) -> None:
     }
     answers = call_alone(folder, calls)
     expected = captioner.caption_pixels(images, **search)
-    _check_captions("pixels", answers["pixels"], expected)
-    _check_files("serving_default", answers, expected)
-    _check_files("constrained", answers, captioner.caption_pixels(images, **search | constraints))
+    _check_captions("pixels", answers["pixels"], expected, abstain_below)
+    _check_files("serving_default", answers, expected, abstain_below)
+    constrained = captioner.caption_pixels(images, **search | constraints)
+    _check_files("constrained", answers, constrained, abstain_below)
 
 
-def _check_files(signature, answers, expected):
+def _check_files(signature, answers, expected, abstain_below):
     answer = answers[signature]
     is_error = [bool(error) for error in answer["errors"]]
     if is_error != [False, True, False, False]:
         raise ExportError(
-            f"The SavedModel's {signature} gave the errors {answer['errors'].tolist()} for four files, only "
-            "the second of which is damaged. Nothing was written."
+            f"The SavedModel's {signature} gave the errors {answer['errors'].tolist()} for four files, "
+            "only the second of which is damaged. Nothing was written."
         )
-    good = {name: np.delete(answer[name], 1, axis=0) for name in ("captions", "log_probs")}
-    _check_captions(signature, good, expected)
+    good = {name: np.delete(answer[name], 1, axis=0) for name in ("captions", "log_probs", "abstained")}
+    _check_captions(signature, good, expected, abstain_below)
 
 
 def _constraints(vocabulary, search):
@@ -92,12 +94,15 @@ def _encoded(constraints):
     }
 
 
-def _check_captions(signature, outputs, expected):
+def _check_captions(signature, outputs, expected, abstain_below):
     for row, captions in enumerate(expected):
+        is_withheld = outputs["abstained"][row]
+        may_be_withheld = captions[0].confidence < abstain_below + TOLERANCE
         for rank, caption in enumerate(captions):
             text = outputs["captions"][row, rank].decode("utf-8")
             log_prob = float(outputs["log_probs"][row, rank])
-            if text != caption.text or abs(log_prob - caption.log_prob) > TOLERANCE:
+            is_text = (text == "" and may_be_withheld) if is_withheld else text == caption.text
+            if not is_text or abs(log_prob - caption.log_prob) > TOLERANCE:
                 raise ExportError(
                     f"The SavedModel's {signature} gives {text!r} ({log_prob:.4f}) where the Python "
                     f"model gives {caption.text!r} ({caption.log_prob:.4f}). Nothing was written."

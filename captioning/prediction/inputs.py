@@ -10,7 +10,7 @@ from shared.data.packages import package_file
 from shared.system.cli import UserError
 
 # Photographs in the wheel of scikit-image, free to use.
-SAMPLES = ("camera.png", "motorcycle_left.png", "astronaut.png", "chelsea.png")
+SAMPLES = ("chelsea.png", "coffee.png", "motorcycle_left.png", "astronaut.png", "rocket.jpg")
 
 
 def find_inputs(names: Sequence[str]) -> list[Path]:

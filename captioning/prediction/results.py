@@ -3,7 +3,7 @@
 import csv
 import io
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -12,18 +12,26 @@ from shared.system.output import open_output, print_error
 if TYPE_CHECKING:
     from captioning.model.captions import Caption
 
-CSV_COLUMNS = ("image", "rank", "caption", "log_prob", "confidence", "error")
+CSV_COLUMNS = ("image", "rank", "caption", "log_prob", "confidence", "error", "abstained")
 
 
 class Result(NamedTuple):
     """The captions of one image, best first, or the error that prevented them.
 
-    `key` names the image, by its path for example.
+    `key` names the image, by its path for example. Where the model `abstained`, captions are not shown.
     """
 
     key: Any
     captions: Sequence["Caption"]
     error: str | None
+    abstained: bool = False
+
+
+def withheld(results: Iterable[Result], abstain_below: float) -> Iterator[Result]:
+    """The results, where those whose best caption has a confidence below `abstain_below` are marked."""
+    for result in results:
+        is_unsure = result.error is None and result.captions[0].confidence < abstain_below
+        yield result._replace(abstained=is_unsure)
 
 
 def write_results(results: Iterable[Result], form: str, path: Path | None = None) -> int:
@@ -58,6 +66,8 @@ def write_results(results: Iterable[Result], form: str, path: Path | None = None
 def _as_text(result: Result) -> str:
     if result.error is not None:
         return f"{result.key}: error: {_without_name(result)}"
+    if result.abstained:
+        return f"{result.key}\n  not sure  (confidence {result.captions[0].confidence:.2f})"
     width = max(len(caption.text) for caption in result.captions)
     digits = len(str(len(result.captions)))
     lines = [str(result.key)]
@@ -71,6 +81,8 @@ def _as_json(result: Result) -> str:
     record = {"image": str(result.key)}
     if result.error is not None:
         return json.dumps(record | {"error": _without_name(result)}, ensure_ascii=False)
+    if result.abstained:
+        return json.dumps(record | _abstention(result, None, True), ensure_ascii=False)
     best, *others = map(scored, result.captions)
     alternatives = {"alternatives": others} if others else {}
     return json.dumps(record | best | alternatives, ensure_ascii=False)
@@ -81,6 +93,8 @@ def _as_csv(result: Result) -> str:
     rows = [{**name, "rank": rank, **scored(caption)} for rank, caption in enumerate(result.captions, 1)]
     if result.error is not None:
         rows = [{**name, "error": _without_name(result)}]
+    if result.abstained:
+        rows = [{**name, **_abstention(result, "", "true")}]
     text = io.StringIO()
     csv.DictWriter(text, CSV_COLUMNS, lineterminator="\n").writerows(rows)
     return text.getvalue().removesuffix("\n")
@@ -93,6 +107,11 @@ def scored(caption: "Caption") -> dict[str, str | float]:
         "log_prob": round(caption.log_prob, 4),
         "confidence": round(caption.confidence, 4),
     }
+
+
+def _abstention(result, caption, abstained):
+    confidence = round(result.captions[0].confidence, 4)
+    return {"caption": caption, "abstained": abstained, "confidence": confidence}
 
 
 def _without_name(result: Result) -> str:

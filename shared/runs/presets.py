@@ -54,13 +54,14 @@ def find_model(name: str | Path, presets: Path, app: str) -> Path:
     )
 
 
-def make_preset(run: RunFolder, path: Path, files: Sequence[str] = ()) -> int:
+def make_preset(run: RunFolder, path: Path, files: Sequence[str] = (), optional: Sequence[str] = ()) -> int:
     """Writes config, vocabulary, history and half-precision weights of a run into a folder.
 
     Args:
         run: the run.
         path: the folder of the preset.
         files: names of further files that the application keeps in its runs.
+        optional: names of files that a run may have; those that it has are copied.
 
     Returns:
         The size of the folder in bytes.
@@ -78,6 +79,7 @@ def make_preset(run: RunFolder, path: Path, files: Sequence[str] = ()) -> int:
             run.vocabulary_file,
             run.history_file,
             *map(run.path.joinpath, files),
+            *(run.path / name for name in optional if (run.path / name).exists()),
         ):
             shutil.copy(file, path / file.name)
     except OSError as error:

@@ -10,9 +10,10 @@ import pytest
 
 from captioning import evaluate
 from captioning.app import APP
-from captioning.config import Search
+from captioning.config import Calibration, Search
 from captioning.evaluation import official, report
 from captioning.evaluation.official import java_present, official_metrics
+from captioning.model.captions import Caption
 from shared.system.cli import UserError, run_script
 
 pytest.importorskip("pycocoevalcap", reason="needs the extra 'evaluation'")
@@ -52,7 +53,11 @@ def test_metrics_are_those_of_the_official_code():
     assert scores["tokenizer"] == "words"
     assert scores["tool"].startswith("pycocoevalcap 1.")
     assert "METEOR" not in scores
-    assert all(type(scores[name]) is float for name in scores if name not in ("tokenizer", "tool"))
+    assert all(
+        type(scores[name]) is float for name in scores if name not in ("tokenizer", "tool", "cider_of_each")
+    )
+    of_each = Cider().compute_score(references, candidates)[1]
+    assert scores["cider_of_each"] == pytest.approx(of_each.tolist())
 
 
 def test_order_of_candidates_does_not_matter():
@@ -208,7 +213,10 @@ class FakeCaptioner:
     def caption_pixels(self, pixels, **options):
         self.options = options
         texts = [self.captions[pixel[0, 0, 0]] for pixel in pixels]
-        return [[SimpleNamespace(text=text, log_prob=-7.0, confidence=0.25)] for text in texts]
+        return [[Caption(text, tuple(text.split()), -7.0, self.confidence(text))] for text in texts]
+
+    def confidence(self, text):
+        return 0.25
 
 
 @pytest.fixture
@@ -224,7 +232,7 @@ def world(tmp_path, monkeypatch):
         name="toy", problems=(), split=lambda name: [example for example in examples if example.split == name]
     )
     monkeypatch.setattr(report, "load_examples", lambda source, images: data)
-    monkeypatch.setattr(type(APP), "find", lambda app, name: Path(name))
+    monkeypatch.setattr(type(APP), "find", lambda app, name, trainable: Path(name))
     monkeypatch.setattr(type(APP), "load", lambda app, name: captioner)
     return SimpleNamespace(examples=examples, captioner=captioner, data=data)
 
@@ -255,7 +263,36 @@ def test_script_writes_and_prints(world, capsys):
         "toy validation, 3 images, tokenizer words, beam 5, length penalty 0.8, pycocoevalcap 1."
     )
     assert f"BLEU-4 {expected['BLEU-4']:.4f}" in output.out
-    assert output.out.count("\n") == 1
+    assert output.out.splitlines()[1:] == [
+        "confidence  captions  CIDEr above the median",
+        "0.2 to 0.3         3     33%",
+    ]
+    assert metrics["confidence_bands"][0]["captions"] == 3
+    assert not (folder / "calibration.json").exists()
+
+
+def test_script_calibrates(world, monkeypatch):
+    world.captioner.confidence = {text: 0.5 - 0.1 * rank for rank, text in enumerate(CANDIDATES.values())}.get
+    world.captioner.calibration = "an old one"
+    assert run("--no-meteor", "--calibrate", "--out", "out") == 0
+    assert world.captioner.calibration is None
+    record = json.loads(Path("out/calibration.json").read_text())
+    assert (record["data"], record["split"], record["images"]) == ("toy", "validation", 3)
+    calibration = Calibration.load(Path("out"))
+    assert (calibration.slope, calibration.intercept) == (record["slope"], record["intercept"])
+    predictions = json.loads(Path("out/predictions.json").read_text())
+    expected = [calibration.apply(0.5 - 0.1 * rank) for rank in range(3)]
+    assert [entry["confidence"] for entry in predictions] == pytest.approx(expected, abs=1e-4)
+    metrics = json.loads(Path("out/metrics.json").read_text())
+    assert metrics["confidence_bands"] == record["confidence_bands"]
+    assert sum(band["captions"] for band in metrics["confidence_bands"]) == 3
+
+
+def test_confidence_without_meaning_is_not_calibrated(world, capsys):
+    assert run("--no-meteor", "--calibrate", "--out", "out") == 2
+    assert "On 3 captions, more confidence does not mean a higher CIDEr" in capsys.readouterr().err
+    assert run("--no-meteor", "--calibrate", "--out", "one.json") == 2
+    assert "Name a folder as --out, not one.json" in capsys.readouterr().err
 
 
 def test_script_writes_one_file(world):

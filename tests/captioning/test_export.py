@@ -12,7 +12,7 @@ from PIL import Image
 from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
 from captioning import load_model
-from captioning.config import Search
+from captioning.config import Calibration, Search
 from captioning.data.images import load_image, resize
 from captioning.export import parse_arguments
 from captioning.model.captioner import Captioner
@@ -92,6 +92,7 @@ def test_files_of_all_kinds_and_sizes_in_one_batch(captioner, loaded):
         "captions": (5, 2),
         "log_probs": (5, 2),
         "confidences": (5, 2),
+        "abstained": (5,),
         "errors": (5,),
     }
     assert not any(outputs["errors"].numpy())
@@ -189,6 +190,26 @@ def test_constraints_of_the_export_hold_where_no_others_are_given(captioner, tmp
     ]
 
 
+def test_captions_of_low_calibrated_confidence_are_withheld(tmp_path):
+    captioner = make_captioner()
+    captioner.calibration = Calibration(slope=3.0, intercept=1.0)
+    images = np.stack([np.asarray(picture(SIZE, SIZE, seed=seed)) for seed in range(3)])
+    expected = captioner.caption(images, **SEARCH)
+    confidences = sorted(captions[0].confidence for captions in expected)
+    raw = sorted(np.exp(captions[0].log_prob / 6) for captions in expected)
+    assert confidences[-1] < raw[-1]  # the calibration counts
+    limit = (confidences[0] + confidences[1]) / 2
+    export_captioner(captioner, tmp_path / "model", SEARCH, abstain_below=limit)
+    loaded = load_model(tmp_path / "model")
+    assert loaded.abstain_below == limit
+    texts = [captions[0].text for captions in loaded.caption(images)]
+    assert texts == [captions[0].text * (captions[0].confidence > limit) for captions in expected]
+    files = tf.constant([b"text", encode(picture(SIZE, SIZE, seed=2), "PNG")])
+    outputs = tf.saved_model.load(str(tmp_path / "model")).signatures["serving_default"](images=files)
+    assert outputs["abstained"].numpy().tolist() == [False, expected[2][0].confidence < limit]
+    np.testing.assert_allclose(outputs["confidences"][1], [c.confidence for c in expected[2]], atol=1e-4)
+
+
 def test_exports_without_constraints_say_so(from_export, monkeypatch):
     monkeypatch.setattr(from_export, "_export", from_export._export._replace(loaded=tf.Module()))
     from_export._export.loaded.signatures = {}
@@ -215,7 +236,8 @@ def test_signatures_are_flat_and_named(loaded):
     for name, function in loaded.signatures.items():
         inputs = {"images", "must", "never", "prefix"} if name == "constrained" else {"images"}
         assert set(function.structured_input_signature[1]) == inputs
-        assert set(function.structured_outputs) - {"errors"} == {"captions", "log_probs", "confidences"}
+        outputs = {"captions", "log_probs", "confidences", "abstained"}
+        assert set(function.structured_outputs) - {"errors"} == outputs
         assert ("errors" in function.structured_outputs) == (name != "pixels")
 
 

@@ -85,6 +85,7 @@ def test_csv(photos, loaded_captioner, capsys):
         "log_prob": "-2.5",
         "confidence": "0.25",
         "error": "",
+        "abstained": "",
     }
     assert rows[2]["image"] == "text.jpg"
     assert "not an image" in rows[2]["error"]
@@ -156,6 +157,16 @@ def test_contradictions_are_one_sentence_before_anything_is_loaded(
     assert error.count("\n") == 1
 
 
+def test_captions_below_a_confidence_are_withheld(photos, loaded_captioner, capsys):
+    assert run("photos/a.png", "--abstain-below", 0.6) == 0
+    assert capsys.readouterr().out.splitlines()[1] == "  not sure  (confidence 0.50)"
+    assert run("photos/a.png", "--abstain-below", 0.5) == 0
+    assert capsys.readouterr().out.splitlines()[1] == "  red is 0  (confidence 0.50)"
+    loaded_captioner.abstain_below = 0.55  # as an exported model has it
+    assert run("photos/a.png", "--abstain-below", 0.5) == 0
+    assert "not sure" in capsys.readouterr().out
+
+
 def test_more_captions_than_default_beams_raise_the_beams(photos, loaded_captioner):
     run("photos/a.png", "--n-best", 7)
     assert loaded_captioner.options[0]["num_beams"] == loaded_captioner.options[0]["n_best"] == 7
@@ -178,6 +189,7 @@ def test_an_exported_model_keeps_its_options(photos, loaded_captioner):
         ["--num-beams", "2", "--n-best", "3"],
         ["--format", "xml"],
         ["--beams", "3"],
+        ["--abstain-below", "1.5"],
     ],
 )
 def test_mistaken_options_end_with_status_2(options, capsys):

@@ -12,7 +12,7 @@ from PIL import Image
 
 from captioning import load_model
 from captioning.app import APP
-from captioning.config import NETWORK, CaptioningConfig, Search
+from captioning.config import CALIBRATION_FILE, NETWORK, CaptioningConfig, Search
 from captioning.data.images import ImageError
 from captioning.model.captioner import Captioner
 from captioning.model.encoder import Encoder
@@ -160,6 +160,27 @@ def test_a_run_folder_gives_the_captioner_back(captioner, images, tokens, tmp_pa
     loaded = load_model(tmp_path / "run")
     inputs = {"images": images, "tokens": tokens}
     np.testing.assert_allclose(loaded(inputs), captioner(inputs), atol=1e-6)
+
+
+def test_a_calibration_in_the_run_folder_counts(captioner, images, tmp_path):
+    run = write_run(tmp_path / "run", captioner)
+    (run.path / CALIBRATION_FILE).write_text('{"slope": 2.0, "intercept": 1.5, "images": 700}')
+    loaded = load_model(tmp_path / "run")
+    expected = captioner.caption(images, no_repeat_ngram=3)
+    for raw, calibrated in zip(expected, loaded.caption(images), strict=True):
+        logit = 2.0 * np.log(raw[0].confidence) + 1.5
+        assert calibrated[0].text == raw[0].text
+        assert calibrated[0].confidence == pytest.approx(1 / (1 + np.exp(-logit)), abs=1e-5)
+    for damaged in (
+        "",
+        "[]",
+        '{"slope": 1}',
+        '{"slope": -1, "intercept": 0}',
+        '{"slope": "x", "intercept": 0}',
+    ):
+        (run.path / CALIBRATION_FILE).write_text(damaged)
+        with pytest.raises(UserError, match=r"calibration\.json is damaged"):
+            load_model(tmp_path / "run")
 
 
 def test_a_run_without_checkpoint_is_refused(captioner, tmp_path):

@@ -106,6 +106,13 @@ def test_what_else_an_application_keeps_goes_along(run, tmp_path):
     assert size == plain + len("content of labels.json" + "content of more.txt")
 
 
+def test_files_that_a_run_may_have_go_along_where_it_has_them(run, tmp_path):
+    (run.path / "more.txt").write_text("content")
+    make_preset(run, tmp_path / "preset", optional=("more.txt", "absent.txt"))
+    assert (tmp_path / "preset" / "more.txt").read_text() == "content"
+    assert not (tmp_path / "preset" / "absent.txt").exists()
+
+
 def test_a_run_without_a_file_that_the_application_keeps(run, tmp_path):
     with pytest.raises(FileError, match=r"could not be written.*labels\.json"):
         make_preset(run, tmp_path / "preset", files=("labels.json",))

@@ -1,8 +1,9 @@
 """The captioner, its parts, and its SavedModel.
 
 Read `captioner` first, then `encoder` (with `backbones`, `efficientnet_lite` and `pth`) and `decoders`.
-`captions` has what a captioner takes and returns: images of any kind, and `Caption`. `signatures` are the
-functions of its SavedModel, and `exported` runs one behind the same calls.
+`captions` has what a captioner takes and returns: images of any kind, and `Caption`; `constraints` has the
+words that captions must or may not have. `signatures` are the functions of its SavedModel, which reads files
+by `encoded`, and `exported` runs one behind the same calls.
 """
 
 from captioning.model.captioner import Captioner as Captioner

@@ -55,6 +55,8 @@ def read_files(encoded, resize: Callable, size: int, max_pixels: int = MAX_PIXEL
 
     def read(index, file, kind, declared):
         declared = tf.cond(kind == KINDS.index("JPEG"), lambda: _jpeg_size(file), lambda: declared)
+        frame = tf.cond(kind == KINDS.index("GIF"), lambda: _frame_size(file), lambda: declared)
+        declared = tf.maximum(declared, frame)
         is_small = declared[0] <= max_pixels // tf.maximum(declared[1], 1)  # their product might overflow
         pixels = tf.cond(is_small, lambda: resize(decode(file)[None])[0], lambda: blank)
         return index, declared, is_small, tf.ensure_shape(pixels, blank.shape)
@@ -149,6 +151,25 @@ def _is(kinds, kind, head=None, chunk=None):
 def _jpeg_size(file):
     """Width and height of a JPEG, (2,) int64; fails if its header is damaged."""
     return tf.cast(tf.io.extract_jpeg_shape(file), tf.int64)[1::-1]
+
+
+def _frame_size(file):
+    """Width and height of a GIF's first frame, (2,) int64, which may exceed those in its header."""
+    file = tf.cast(tf.io.decode_raw(file, tf.uint8), tf.int64)
+    palette = tf.where(file[10] >= 128, 3 * 2 ** (file[10] % 8 + 1), 0)
+
+    def skip(position, in_extension):
+        # An extension is a mark, a label and blocks; a block is its length and so many bytes, the last one 0.
+        is_over = in_extension & (file[position] == 0)
+        step = tf.where(in_extension, file[position] + 1, 2)
+        return position + step, ~is_over
+
+    def is_before_frame(position, in_extension):
+        return in_extension | (file[position] == ord("!"))
+
+    position, _ = tf.while_loop(is_before_frame, skip, (13 + palette, tf.constant(False)))
+    low, high = file[position + 5 : position + 9 : 2], file[position + 6 : position + 9 : 2]
+    return tf.ensure_shape(low + 256 * high, (2,))
 
 
 def _errors(encoded, kinds, sizes, is_decoded, is_large, max_pixels):

@@ -127,7 +127,7 @@ def test_evaluate_writes_metrics_and_predictions(trained, squares, script, tmp_p
         tmp_path / "scores",
     ]
     done = script("evaluate", *where, "--no-meteor", "--tokenizer", "words", "--num-beams", 3)
-    line = done.stdout.strip().splitlines()[-1]
+    line = done.stdout.strip().splitlines()[0]
     for part in ("validation", "8 images", "tokenizer words", "beam 3", "pycocoevalcap", "BLEU-4 ", "CIDEr "):
         assert part in line
     metrics = json.loads((tmp_path / "scores" / "metrics.json").read_text())

@@ -68,6 +68,24 @@ def test_the_limit_counts_pixels(kind):
     assert "21 x 13" in read(file, max_pixels=21 * 13 - 1)[1][0]
 
 
+def with_comment(gif):
+    """The GIF with an extension of two blocks before its first frame."""
+    palette = 3 * 2 ** (gif[10] % 8 + 1)
+    return gif[: 13 + palette] + b"!\xfe\x02,!\x03,,,\0" + gif[13 + palette :]
+
+
+@pytest.mark.parametrize("change", [bytes, with_comment])
+def test_a_frame_larger_than_its_gif_counts(change):
+    file = change(encode("GIF"))
+    frame = file.rindex(b",\0\0\0\0\x15\0\x0d\0")
+    large = replaced(file, frame + 5, "<HH", 12001, 9000)
+    pixels, errors = read(file, large, large[: frame + 2])
+    assert errors[0] == ""
+    assert errors[1].startswith("the image is too large: 12001 x 9000 pixels")
+    assert errors[2] == "the image is damaged or truncated (GIF)."
+    assert len(pixels) == 1
+
+
 def test_sizes_whose_product_overflows_are_refused():
     file = replaced(encode("PNG"), 16, ">II", 2**32 - 1, 2**32 - 1)
     assert read(file)[1][0].startswith("the image is too large")

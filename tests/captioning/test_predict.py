@@ -10,6 +10,7 @@ import pytest
 
 from captioning import predict
 from captioning.config import Search
+from captioning.prediction.inputs import SAMPLES
 from shared.system.cli import run_script
 
 
@@ -21,7 +22,7 @@ def test_without_images_the_samples_are_described(photos, loaded_captioner, caps
     pytest.importorskip("skimage", reason="needs the extra 'samples'")
     assert run() == 0
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines[::2]) == 4
+    assert len(lines[::2]) == len(SAMPLES)
     assert all(Path(line).is_file() for line in lines[::2])
 
 

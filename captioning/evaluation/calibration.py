@@ -9,7 +9,7 @@ from captioning.config import Calibration
 from shared.system.cli import UserError
 
 BANDS = 10  # of equal width, from 0 to 1
-RIDGE = 1e-3
+INVERSE_RIDGE = 1e3  # nearly no regularization, but enough for captions that a threshold separates
 
 
 def are_good(ciders: Sequence[float]) -> np.ndarray:
@@ -33,19 +33,19 @@ def fit_calibration(confidences: Sequence[float], is_good: Sequence[bool]) -> Ca
     >>> fit_calibration([0.2, 0.3, 0.4, 0.5], [False, True, False, True]).apply(0.4) > 0.5
     True
     """
-    inputs = np.stack([np.log(confidences), np.ones(len(confidences))], axis=1)  # (captions, 2)
-    target, weights = np.asarray(is_good, float), np.zeros(2)
-    for _ in range(50):  # Newton's method; the small ridge is for captions that a threshold separates
-        probability = 1 / (1 + np.exp(-inputs @ weights))
-        gradient = inputs.T @ (target - probability) - RIDGE * weights
-        curvature = (inputs.T * (probability * (1 - probability))) @ inputs + RIDGE * np.eye(2)
-        weights = weights + np.linalg.solve(curvature, gradient)
-    if not weights[0] > 0 or np.ptp(inputs[:, 0]) == 0 or np.ptp(target) == 0:
+    from sklearn.linear_model import LogisticRegression  # not for --help
+
+    inputs, is_good = np.log(confidences)[:, None], np.asarray(is_good, bool)  # (captions, 1), (captions,)
+    slope = intercept = 0.0
+    if np.ptp(inputs) > 0 and is_good.any() and not is_good.all():
+        fitted = LogisticRegression(C=INVERSE_RIDGE, solver="newton-cholesky").fit(inputs, is_good)
+        slope, intercept = float(fitted.coef_[0, 0]), float(fitted.intercept_[0])
+    if not slope > 0:
         raise UserError(
-            f"On {len(target)} captions, more confidence does not mean a higher CIDEr, so there is nothing "
+            f"On {len(is_good)} captions, more confidence does not mean a higher CIDEr, so there is nothing "
             "to calibrate. Take a larger split or a better model."
         )
-    return Calibration(*map(float, weights))
+    return Calibration(slope, intercept)
 
 
 def reliability(confidences: Sequence[float], is_good: Sequence[bool]) -> list[dict[str, Any]]:

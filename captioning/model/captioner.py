@@ -12,7 +12,7 @@ from keras import ops
 from captioning.config import NETWORK, Calibration, CaptioningConfig, Constraints, Search
 from captioning.data.images import ImageSource
 from captioning.model.captions import Caption, caption_any
-from captioning.model.constraints import TokenConstraints, final_tokens
+from captioning.model.constraints import SPECIAL, TokenConstraints, final_tokens
 from captioning.model.decoders import DECODERS
 from captioning.model.encoder import Encoder
 from shared.decoding import Decoded, beam_rows, beam_search, tile_beams
@@ -278,5 +278,4 @@ class Captioner(keras.Model):
 
 def _banned(never):
     """Tokens that no caption has: `never`, ids or a tensor (tokens,) int32, and the special ones."""
-    special = (Vocabulary.PAD, Vocabulary.START, Vocabulary.UNK)
-    return tf.concat([special, never], axis=0) if tf.is_tensor(never) else (*special, *never)
+    return tf.concat([SPECIAL, never], axis=0) if tf.is_tensor(never) else (*SPECIAL, *never)

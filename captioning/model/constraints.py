@@ -8,6 +8,9 @@ from captioning.config import FINAL_WORDS, Constraints
 from shared.system.cli import UserError, did_you_mean
 from shared.text.vocabulary import Vocabulary
 
+# Tokens that no caption has.
+SPECIAL = (Vocabulary.PAD, Vocabulary.START, Vocabulary.UNK)
+
 
 class TokenConstraints(NamedTuple):
     """`captioning.config.Constraints` as ids, in tuples or in tensors (tokens,) int32."""

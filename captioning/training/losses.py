@@ -4,13 +4,11 @@ import tensorflow as tf
 from keras import ops
 
 from captioning.evaluation.cider import CiderD
+from captioning.model.constraints import SPECIAL
 from captioning.training.views import show
 from shared.decoding import sample, tile_beams
 from shared.text.vocabulary import Vocabulary, tokenize_words
 from shared.training.losses import sequence_cross_entropy
-
-# What a caption does not consist of; the search never writes them either.
-BANNED = (Vocabulary.PAD, Vocabulary.START, Vocabulary.UNK)
 
 
 class CaptionLoss:
@@ -91,7 +89,7 @@ class SelfCriticalLoss:
             max_length=self.max_length,
             min_length=2,
             temperature=self.temperature,
-            banned_tokens=BANNED,
+            banned_tokens=SPECIAL,
             seed=seed,
         )
         return tf.reshape(drawn.tokens, (-1, self.samples, self.max_length))
@@ -100,7 +98,7 @@ class SelfCriticalLoss:
         start = tf.fill(tf.shape(captions[:, :, :1]), Vocabulary.START)
         hidden, targets, is_word = hidden_words(captioner, features, tf.concat([start, captions], axis=2))
         logits = tf.cast(captioner.decoder.logits(hidden, training=True), tf.float32) / self.temperature
-        banned = tf.reduce_sum(tf.one_hot(BANNED, logits.shape[-1]), axis=0)  # (vocabulary,)
+        banned = tf.reduce_sum(tf.one_hot(SPECIAL, logits.shape[-1]), axis=0)  # (vocabulary,)
         losses = tf.nn.sparse_softmax_cross_entropy_with_logits(targets, logits - 1e9 * banned)  # (words,)
         advantages = tf.boolean_mask(tf.broadcast_to(advantages[:, :, None], tf.shape(is_word)), is_word)
         return tf.reduce_mean(advantages * losses)

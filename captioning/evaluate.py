@@ -9,10 +9,11 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from captioning.app import APP
+from captioning.app import add_models_option, chosen_models, find_models, load_model
 from captioning.config import SOURCES, Search
-from captioning.evaluation.official import choose_tools, find_tool
+from captioning.evaluation.official import choose_tools
 from captioning.evaluation.report import (
+    caption_examples,
     examples_to_score,
     judge_confidence,
     predictions,
@@ -22,10 +23,8 @@ from captioning.evaluation.report import (
     without_failures,
     write_report,
 )
-from captioning.prediction.stream import caption_images
 from shared.system.cli import Parser, run_script
 from shared.system.options import add_config_arguments, whole_number
-from shared.system.progress import progress_bar
 
 TOKENIZER_HELP = (
     "how captions are split into words: ptb, the official way, which needs Java; words, our own; "
@@ -46,7 +45,7 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
         epilog="An exported model has its own search defaults. Exit status: 0; 1 if some images could not be "
         "read; 2 if nothing could be done.",
     )
-    APP.add_model_option(parser)
+    add_models_option(parser)
     add_config_arguments(parser, Search, skip=("n_best", "diversity"))
     parser.add_argument(
         "--batch-size", type=whole_number, default=16, metavar="N", help="images in a batch (default: 16)"
@@ -63,7 +62,10 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--out", type=Path, metavar="FOLDER|FILE", help=OUT_HELP)
     arguments = parser.parse_args(argv)
     Search().updated(arguments)  # mistakes end the script here
-    name = re.sub(r"[^\w.-]+", "-", Path(arguments.model).name)
+    arguments.model = chosen_models(arguments)
+    if arguments.calibrate and len(arguments.model) > 1:
+        parser.error("--calibrate fits the confidence of one model; name one")
+    name = "-".join(re.sub(r"[^\w.-]+", "-", Path(model).name) for model in arguments.model)
     arguments.out = arguments.out or Path("evaluation") / f"{name}-{arguments.split}"
     return arguments
 
@@ -71,23 +73,20 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the script; returns its exit status."""
     arguments = parse_arguments(argv)
-    find_tool()
     tokenizer, meteor = choose_tools(arguments.tokenizer, arguments.meteor)
-    APP.find(arguments.model, trainable=arguments.calibrate)
+    find_models(arguments.model, trainable=arguments.calibrate)
     prepare_output(arguments.out, Path(arguments.data), arguments.calibrate)
     examples = examples_to_score(arguments.data, arguments.images, arguments.split)
-    captioner = APP.load(arguments.model)
+    captioner = load_model(*arguments.model)
     if arguments.calibrate:
         captioner.calibration = None
     search = dataclasses.asdict(captioner.search_defaults.updated(arguments))
-    items, size = ((example, example.load) for example in examples), arguments.batch_size
-    stream = caption_images(captioner, items, batch_size=size, **search)
-    results = list(progress_bar(stream, unit="image", total=len(examples), least=size + 1))
+    results = caption_examples(captioner, examples, arguments.batch_size, search)
     readable = without_failures(results)
     write_report(arguments.out, predictions=predictions(readable))  # before metrics, whose programs may fail
-    source = {"model": arguments.model, "data": arguments.data, "split": arguments.split, "search": search}
     scores, ciders = score(readable, tokenizer, meteor)
-    metrics = source | scores
+    source = {"model": " + ".join(arguments.model), "data": arguments.data, "split": arguments.split}
+    metrics = source | {"search": search} | scores
     readable, fitted = judge_confidence(readable, ciders, metrics, arguments.calibrate)
     write_report(arguments.out, metrics=metrics, predictions=predictions(readable), calibration=fitted)
     print(summary(metrics))

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from captioning.app import APP
+from captioning.app import add_models_option, chosen_models, load_model
 from captioning.config import ABSTAIN_HELP, Search
 from captioning.data.images import load_image
 from captioning.prediction.inputs import find_inputs
@@ -34,7 +34,7 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
         metavar="IMAGE|FOLDER|GLOB|-",
         help="image files, folders of images, quoted patterns, or - for paths on standard input, one a line",
     )
-    APP.add_model_option(parser)
+    add_models_option(parser)
     add_config_arguments(parser, Search)
     parser.add_argument(
         "--batch-size", type=whole_number, default=16, metavar="N", help="images in a batch (default: 16)"
@@ -57,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         check_output(arguments.output, paths)
     captioner, options, least = None, {}, arguments.abstain_below
     if any(path.exists() for path in paths):  # otherwise there are only errors to print
-        captioner = APP.load(arguments.model)
+        captioner = load_model(*chosen_models(arguments))
         options = dataclasses.asdict(captioner.search_defaults.updated(arguments))
         least = max(least, getattr(captioner, "abstain_below", 0.0))  # an export has one of its own
     items = ((path, partial(load_image, path)) for path in paths)

@@ -43,8 +43,8 @@ def parse_arguments(argv: Sequence[str] | None = None) -> tuple[argparse.Namespa
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the script; returns its exit status."""
     arguments, config = parse_arguments(argv)
-    if config.init_from:
-        APP.find(config.init_from, trainable=True)
+    for name in filter(None, (config.init_from, *config.teachers)):
+        APP.find(name, trainable=True)
     with open_run(APP, arguments, config) as run:
         data = load_sources(config.data, images=arguments.images)
         import_tensorflow_quietly()

@@ -98,7 +98,11 @@ class Application:
 
     def add_model_option(self, parser: Parser, trainable: bool = False) -> None:
         """Adds `--model`."""
-        kinds = "preset or run folder"
-        if not trainable:
-            kinds = f"preset, run folder of {self.name}.train or folder of {self.name}.export"
+        kinds = self.kinds_of_models(trainable)
         parser.add_argument("--model", default=self.default_model, help=f"{kinds} (default: %(default)s)")
+
+    def kinds_of_models(self, trainable: bool = False) -> str:
+        """What `--model` may name, for its help."""
+        if trainable:
+            return "preset or run folder"
+        return f"preset, run folder of {self.name}.train or folder of {self.name}.export"

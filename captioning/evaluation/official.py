@@ -90,8 +90,9 @@ def choose_tools(tokenizer: str, meteor: bool | str) -> tuple[str, bool]:
     """The tokenizer, and whether METEOR is computed, with `"auto"` resolved; see `official_metrics`.
 
     Raises:
-        UserError: what is asked for needs Java, and there is none.
+        UserError: pycocoevalcap is not installed, or what is asked for needs Java, and there is none.
     """
+    find_tool()
     if tokenizer not in ("ptb", "words", "auto"):
         raise ValueError(f"Unknown tokenizer {tokenizer!r}. Expected 'ptb', 'words' or 'auto'.")
     if tokenizer == "auto":

@@ -14,8 +14,10 @@ from captioning.data.load import load_examples
 from captioning.evaluation.calibration import are_good, fit_calibration, reliability, table
 from captioning.evaluation.official import official_metrics
 from captioning.prediction.results import Result, scored
+from captioning.prediction.stream import caption_images
 from shared.system.cli import UserError
 from shared.system.output import check_output, write_whole
+from shared.system.progress import progress_bar
 
 # What a calibration's file says about where it comes from.
 SOURCE_OF_CALIBRATION = ("model", "data", "split", "search", "images", "median_cider", "confidence_bands")
@@ -40,6 +42,13 @@ def examples_to_score(source: str, images: Path | None, split: str) -> list[Exam
     if not examples:
         raise UserError(f"{source} has no images with captions in its split {split!r}. Name another --split.")
     return examples
+
+
+def caption_examples(captioner, examples: Sequence[Example], batch_size: int, search: dict) -> list[Result]:
+    """The result of each image, with a progress bar."""
+    items = ((example, example.load) for example in examples)
+    stream = caption_images(captioner, items, batch_size=batch_size, **search)
+    return list(progress_bar(stream, unit="image", total=len(examples), least=batch_size + 1))
 
 
 def without_failures(results: Sequence[Result]) -> list[Result]:

@@ -1,30 +1,23 @@
 """The captioner: an encoder, a decoder and their vocabulary in one Keras model that describes images."""
 
-import dataclasses
 from collections.abc import Sequence
-from functools import partial
 
 import keras
 import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from captioning.config import NETWORK, Calibration, CaptioningConfig, Constraints, Search
-from captioning.data.images import ImageSource
-from captioning.model.captions import Caption, caption_any
-from captioning.model.constraints import SPECIAL, TokenConstraints, final_tokens
+from captioning.config import NETWORK, Calibration, CaptioningConfig
+from captioning.model.captions import Caption
 from captioning.model.decoders import DECODERS
 from captioning.model.encoder import Encoder
-from shared.decoding import Decoded, beam_rows, beam_search, tile_beams
+from captioning.model.search import CaptionSearch
 from shared.runs.folder import RunFolder
-from shared.system.cli import UserError
 from shared.text.vocabulary import Vocabulary
-
-SHORTEST = 2  # one word and the end
 
 
 @keras.saving.register_keras_serializable("unrolled")
-class Captioner(keras.Model):
+class Captioner(CaptionSearch, keras.Model):
     """Describes photographs: a recurrent decoder reads the grid features of a CNN and writes word by word.
 
     An ordinary Keras model: `compile`, `fit`, `predict`, `save` and `keras.models.load_model` work on it. Its
@@ -51,9 +44,8 @@ class Captioner(keras.Model):
 
     Attributes:
         settings: the arguments that decide on the network, by name.
-        image_size: side in pixels of the squares that `caption_pixels` reads.
-        search_defaults: a `captioning.config.Search`, the options of a search where none are given.
-        calibration: a `captioning.config.Calibration` of the confidence, or None.
+        image_size, search_defaults, calibration: see `captioning.model.search.CaptionSearch`, which has the
+            methods that caption images.
 
     Raises:
         ValueError: there is no such decoder, or a setting cannot be used.
@@ -67,9 +59,6 @@ class Captioner(keras.Model):
     print(captioner.caption("dog.jpg")[0].text)
     ```
     """
-
-    search_defaults = Search()
-    calibration: Calibration | None = None
 
     def __init__(
         self,
@@ -93,7 +82,8 @@ class Captioner(keras.Model):
         )
         own = {"decoder": decoder, "no_repeat_ngram": no_repeat_ngram}
         self.settings = {name: (own | self.decoder.settings)[name] for name in NETWORK}
-        self._searches: dict[tuple, tf.types.experimental.PolymorphicFunction] = {}
+        self.no_repeat_ngram = no_repeat_ngram
+        self._searches = {}
         self._build_by_call()
 
     def _build_by_call(self):
@@ -161,121 +151,8 @@ class Captioner(keras.Model):
             return ops.cast(inputs["features"], self.compute_dtype)
         return self.encoder(inputs["images"], training=training)
 
-    def search(
-        self,
-        features,
-        *,
-        no_repeat_ngram: int | None = None,
-        tokens: TokenConstraints | None = None,
-        **options,
-    ) -> Decoded:
-        """Beam search over grid features, in the graph.
-
-        Args:
-            features: `(images, cells, channels)`.
-            no_repeat_ngram: see `shared.decoding.beam_search`; by default that of the captioner.
-            tokens: the constraints as ids; by default the words of `options`.
-            **options: fields of `captioning.config.Search`, by default those of `search_defaults`.
-
-        Returns:
-            `shared.decoding.Decoded`, tokens `(images, n_best, max_length)`.
-
-        Raises:
-            UserError: `max_length` leaves no room for a word and the end, the constraints contradict each
-                other, or have a word that the vocabulary lacks.
-        """
-        options = {**dataclasses.asdict(self.search_defaults), **options}
-        if options["max_length"] < SHORTEST:
-            raise UserError(
-                f"A caption has a word and an end: max_length is at least 2, not {options['max_length']}."
-            )
-        words = [options.pop(name) for name in Constraints._fields]
-        open_endings = options.pop("open_endings")
-        tokens = tokens or self._tokens_of(words, options["max_length"], open_endings)
-        rows = beam_rows(options["num_beams"], options["n_best"], tokens.must, options["diversity"])
-        memory = self.decoder.read(features)
-        repeat = self.settings["no_repeat_ngram"] if no_repeat_ngram is None else no_repeat_ngram
-        return beam_search(
-            partial(self.decoder.step, memory=tile_beams(memory, rows)),
-            self.decoder.start(memory),
-            ops.full((ops.shape(features)[0],), Vocabulary.START, dtype="int32"),
-            end_token=Vocabulary.END,
-            min_length=SHORTEST,
-            no_repeat_ngram=repeat,
-            banned_tokens=_banned(tokens.never),
-            must_tokens=tokens.must,
-            prefix=tokens.prefix,
-            no_final_tokens=() if open_endings else final_tokens(self.vocabulary),
-            **options,
-        )
-
-    def _tokens_of(self, words, max_length, open_endings):
-        try:
-            constraints = Constraints.of(*words)
-            constraints.check(max_length, open_endings)
-        except ValueError as error:
-            raise UserError(f"{error}.") from error
-        return TokenConstraints.of(constraints, self.vocabulary)
-
-    def caption(
-        self, images: "ImageSource | Sequence[ImageSource]", **options
-    ) -> list[Caption] | list[list[Caption]]:
-        """Describes one image or several.
-
-        Args:
-            images: a file's path, the bytes of one, a Pillow image, or an array `(height, width, 3)` uint8;
-                or a list of them; or an array `(images, height, width, 3)` uint8. For many files see
-                `captioning.prediction.stream.caption_images`, which reads them while the model works.
-            **options: fields of `captioning.config.Search` and `no_repeat_ngram`, see `search`.
-
-        Returns:
-            The `n_best` captions of the image, best first; for several images a list of such lists.
-
-        Raises:
-            UserError: an image cannot be read, `max_length` is below 2, or no caption can meet the
-                constraints.
-        """
-        return caption_any(self, images, **options)
-
-    def caption_pixels(self, pixels: np.ndarray, **options) -> list[list[Caption]]:
-        """As `caption`, for a batch `(images, height, width, 3)` uint8 in one call of the model."""
-        return self._run("images", np.asarray(pixels), options)
-
     def caption_features(self, features: np.ndarray, **options) -> list[list[Caption]]:
         """As `caption`, for grid features `(images, cells, channels)` that the encoder gave before."""
         # Cached features are float16, about which TensorFlow logs an error on processors that are slow at it.
-        return self._run("features", np.asarray(features, dtype=np.float32), options)
-
-    def _run(self, kind, batch, options):
-        options = {
-            name: tuple(value) if isinstance(value, list) else value for name, value in options.items()
-        }
-        key = (kind, *sorted(options.items()))
-        if key not in self._searches:
-            self._searches[key] = self._compile(kind, options)
-        tokens, lengths, log_probs, _ = (part.numpy() for part in self._searches[key](batch))
-        return [self._captions(*rows) for rows in zip(tokens.tolist(), log_probs, lengths, strict=True)]
-
-    def _compile(self, kind, options):
-        shape = (None, None, None, 3) if kind == "images" else (None, None, self.encoder.channels)
-        dtype = tf.uint8 if kind == "images" else tf.float32
-
-        # AutoGraph has nothing to convert here; without it the first caption comes sooner.
-        @tf.function(input_signature=[tf.TensorSpec(shape, dtype)], autograph=False)
-        def run(batch):
-            features = self.encoder(batch, training=False) if kind == "images" else batch
-            return tuple(self.search(features, **options))
-
-        return run
-
-    def _captions(self, tokens, log_probs, lengths):
-        """The captions of one image, from its rows."""
-        return [
-            Caption.of(self.vocabulary.decode(row), log_prob, length, self.calibration)
-            for row, log_prob, length in zip(tokens, log_probs, lengths, strict=True)
-        ]
-
-
-def _banned(never):
-    """Tokens that no caption has: `never`, ids or a tensor (tokens,) int32, and the special ones."""
-    return tf.concat([SPECIAL, never], axis=0) if tf.is_tensor(never) else (*SPECIAL, *never)
+        features, shape = np.asarray(features, dtype=np.float32), (None, None, self.encoder.channels)
+        return self._caption(features, tf.TensorSpec(shape, tf.float32), options)

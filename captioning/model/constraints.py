@@ -5,9 +5,11 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from captioning.config import FINAL_WORDS, Constraints
+from captioning.config.search import BAD_ENDING, IN_BOTH, TOO_MANY_WORDS
 from shared.system.cli import UserError, did_you_mean
 from shared.text.vocabulary import Vocabulary
 
+UNKNOWN_WORD = "The model does not know the word '{word}' of {name}"
 # Tokens that no caption has.
 SPECIAL = (Vocabulary.PAD, Vocabulary.START, Vocabulary.UNK)
 
@@ -30,7 +32,7 @@ class TokenConstraints(NamedTuple):
             for word in required:
                 if word not in vocabulary:
                     raise UserError(
-                        f"The model does not know the word {word!r} of {name}; its vocabulary has "
+                        f"{UNKNOWN_WORD.format(word=word, name=name)}; its vocabulary has "
                         f"{len(vocabulary)} words.{did_you_mean(word, vocabulary.tokens)}"
                     )
         return cls(*(known_ids(words, vocabulary) for words in words))
@@ -63,10 +65,10 @@ def constraints_in_graph(
     must, never, prefix = tf.unique(_words(must)).y, _words(never), _words(prefix[None])
     known = tf.constant(vocabulary.tokens)
     problems = [
-        _name_first(must, ~_is_in(must, known), "The model does not know the word '{}' of must."),
-        _name_first(prefix, ~_is_in(prefix, known), "The model does not know the word '{}' of prefix."),
-        _name_first(must, _is_in(must, never), "'{}' is a word of must and of never."),
-        _name_first(prefix, _is_in(prefix, never), "'{}' is a word of prefix and of never."),
+        _name_first(must, ~_is_in(must, known), UNKNOWN_WORD, name="must"),
+        _name_first(prefix, ~_is_in(prefix, known), UNKNOWN_WORD, name="prefix"),
+        _name_first(must, _is_in(must, never), IN_BOTH, name="must"),
+        _name_first(prefix, _is_in(prefix, never), IN_BOTH, name="prefix"),
         *_problems_of_length(must, prefix, max_length, open_endings),
     ]
     problem = _first(tf.stack(problems))
@@ -76,13 +78,14 @@ def constraints_in_graph(
 def _problems_of_length(must, prefix, max_length, open_endings):
     is_new = ~_is_in(must, prefix)
     needed = tf.size(prefix) + tf.reduce_sum(tf.cast(is_new, tf.int32))
-    too_many = f"prefix and must have {{}} words; a caption has at most {max_length}."
-    yield _name_first(tf.strings.as_string(needed)[None], needed[None] > max_length, too_many)
+    too_many = TOO_MANY_WORDS.replace("{count}", "{word}")
+    yield _name_first(
+        tf.strings.as_string(needed)[None], needed[None] > max_length, too_many, most=max_length
+    )
     last = tf.cond(tf.reduce_any(is_new), lambda: tf.boolean_mask(must, is_new), lambda: prefix[-1:])
     ends_badly = (needed == max_length) & tf.reduce_all(_is_in(last, tf.constant(FINAL_WORDS)))
     if not open_endings:
-        text = f"a caption of {max_length} words would end on '{{}}'; allow more."
-        yield _name_first(last, tf.fill(tf.shape(last), ends_badly), text)
+        yield _name_first(last, tf.fill(tf.shape(last), ends_badly), BAD_ENDING, most=max_length)
 
 
 def _words(texts):
@@ -102,10 +105,10 @@ def _ids_of_known(words, known):
     return tf.argmax(tf.cast(words[:, None] == known[None, :], tf.int8), axis=1, output_type=tf.int32)
 
 
-def _name_first(words, is_bad, text):
-    """The text with the first bad word in place of `{}`; empty if none is bad."""
-    before, after = text.split("{}")
-    return _first(tf.strings.join([before, tf.boolean_mask(words, is_bad), after]))
+def _name_first(words, is_bad, message, **details):
+    """The message as a sentence about the first bad word; empty if none is bad."""
+    before, after = message.format(word="\0", **details).split("\0")
+    return _first(tf.strings.join([before, tf.boolean_mask(words, is_bad), after + "."]))
 
 
 def _first(texts):

@@ -106,12 +106,13 @@ class CaptionBatches:
         return [captions[index] for index in indices]
 
 
-def features_of(plain: np.ndarray, mirrored: np.ndarray | None) -> Callable:
+def features_of(plain: np.ndarray, mirrored: np.ndarray | None, teachers: Sequence[tuple] = ()) -> Callable:
     """A function that gives the images of a batch as cached features, half of them from `mirrored`.
 
     Args:
         plain: features `(images, cells, channels)`.
         mirrored: those of the mirrored images; None: no image is mirrored.
+        teachers: the same two from the encoder of each teacher.
 
     Returns:
         The function `images` of `CaptionBatches`. Its features are float32: TensorFlow logs an error about
@@ -119,13 +120,19 @@ def features_of(plain: np.ndarray, mirrored: np.ndarray | None) -> Callable:
     """
 
     def images(rows, random):
-        if mirrored is None:
-            return {"features": plain[rows].astype(np.float32)}
-        flips = random.random(len(rows)) < 0.5
-        chosen = np.where(flips[:, None, None], mirrored[rows], plain[rows])
-        return {"features": chosen.astype(np.float32)}
+        flips = None if mirrored is None else random.random(len(rows)) < 0.5
+        batch = {"features": _choose(plain, mirrored, rows, flips)}
+        if teachers:
+            batch["teacher_features"] = tuple(_choose(*pair, rows, flips) for pair in teachers)
+        return batch
 
     return images
+
+
+def _choose(plain, mirrored, rows, flips):
+    if flips is None:
+        return plain[rows].astype(np.float32)
+    return np.where(flips[:, None, None], mirrored[rows], plain[rows]).astype(np.float32)
 
 
 def pixels_of(examples: Sequence[Example], prepare: Callable) -> Callable:

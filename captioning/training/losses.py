@@ -5,6 +5,7 @@ from keras import ops
 
 from captioning.evaluation.cider import CiderD
 from captioning.model.constraints import SPECIAL
+from captioning.model.ensemble import mean_log_probs
 from captioning.training.views import show
 from shared.decoding import sample, tile_beams
 from shared.text.vocabulary import Vocabulary, tokenize_words
@@ -12,13 +13,28 @@ from shared.training.losses import sequence_cross_entropy
 
 
 class CaptionLoss:
-    """Cross entropy of each next word, over all captions of a batch."""
+    """Cross entropy of each next word, over all captions of a batch.
 
-    def __init__(self, label_smoothing: float):
+    With teachers, a part of it is the Kullback-Leibler divergence from the mean of their probabilities to
+    those of the model. Source: Kim & Rush 2016, "Sequence-Level Knowledge Distillation", section 3.1.
+
+    Args:
+        label_smoothing: probability mass that the targets of the cross entropy spread over all words.
+        teachers: captioners with the vocabulary of the one that is trained.
+        teacher_weight: the share of the divergence in the loss, in (0, 1).
+
+    Call arguments:
+        captioner: a `captioning.model.Captioner`.
+        batch: as of `CaptionBatches`; cached features come with `teacher_features`, those of each teacher.
+    """
+
+    def __init__(self, label_smoothing: float, teachers=(), teacher_weight: float = 0.0):
         self.label_smoothing = label_smoothing
+        self.teachers, self.teacher_weight = teachers, teacher_weight
 
     def __call__(self, captioner, batch):
-        return self.of_features(captioner, features_of_views(captioner, batch), batch)
+        batch = with_views(batch)
+        return self.of_features(captioner, captioner.features_of(batch, training=True), batch)
 
     def of_features(self, captioner, features, batch):
         """The loss where the features of the batch are there already, `(images, cells, channels)`."""
@@ -28,9 +44,25 @@ class CaptionLoss:
             weights = tf.broadcast_to(batch["weights"][:, None, None], tf.shape(is_word))
             weights = tf.boolean_mask(weights, is_word)
         logits = captioner.decoder.logits(hidden, training=True)  # (words, vocabulary)
-        return sequence_cross_entropy(
+        loss = sequence_cross_entropy(
             targets, logits, None, label_smoothing=self.label_smoothing, weights=weights
         )
+        if not self.teachers:
+            return loss
+        divergence = mean_divergence(self._teach(batch), logits, weights)
+        return (1 - self.teacher_weight) * loss + self.teacher_weight * divergence
+
+    def _teach(self, batch):
+        """The logarithms of the teachers' mean probabilities of each word, `(words, vocabulary)`."""
+        logits = []
+        for number, teacher in enumerate(self.teachers):
+            if "teacher_features" in batch:
+                features = tf.cast(batch["teacher_features"][number], teacher.compute_dtype)
+            else:
+                features = teacher.encoder(batch["images"], training=False)
+            hidden, _, _ = hidden_words(teacher, features, batch["tokens"], training=False)
+            logits.append(teacher.decoder.logits(hidden))
+        return tf.stop_gradient(mean_log_probs(logits))
 
 
 class SelfCriticalLoss:
@@ -66,7 +98,8 @@ class SelfCriticalLoss:
         self.cross_entropy, self.weight = cross_entropy
 
     def __call__(self, captioner, batch):
-        features = features_of_views(captioner, batch)
+        batch = with_views(batch)
+        features = captioner.features_of(batch, training=True)
         captions = self._draw(captioner, tf.stop_gradient(features), batch["seed"])
         rewards = tf.numpy_function(self.reward, [batch["rows"], captions], tf.float32, stateful=False)
         rewards = tf.ensure_shape(rewards, (None, self.samples))  # (images, samples)
@@ -135,21 +168,35 @@ class CiderReward:
         return scores.reshape(images, samples).astype("float32")
 
 
-def features_of_views(captioner, batch):
-    """Grid features of a batch `(images, cells, channels)`; of views, where the batch says what they show."""
-    if "boxes" in batch:
-        batch = {**batch, "images": show(batch["images"], batch["boxes"], batch["brightness"])}
-    return captioner.features_of(batch, training=True)
+def mean_divergence(log_probs, logits, weights=None):
+    """The mean Kullback-Leibler divergence, in nats, from distributions to those of `logits`.
+
+    Args:
+        log_probs, logits: `(words, vocabulary)`.
+        weights: `(words,)`, how much each word counts; None: all alike.
+    """
+    own = tf.nn.log_softmax(tf.cast(logits, tf.float32))
+    divergences = tf.reduce_sum(tf.exp(log_probs) * (log_probs - own), axis=-1)
+    if weights is None:
+        return tf.reduce_mean(divergences)
+    return tf.math.divide_no_nan(tf.reduce_sum(weights * divergences), tf.reduce_sum(weights))
 
 
-def hidden_words(captioner, features, tokens):
+def with_views(batch):
+    """The batch with views in place of its images, where it says what they show."""
+    if "boxes" not in batch:
+        return batch
+    return {**batch, "images": show(batch["images"], batch["boxes"], batch["brightness"])}
+
+
+def hidden_words(captioner, features, tokens, training=True):
     """What the output layer reads at each word of captions, without the padding.
 
     Returns:
         Its inputs `(words, width)`, the tokens that follow `(words,)`, and a mask `(images, captions, time)`
         of the steps that they are.
     """
-    hidden = captioner.decoder.hidden(features, tokens[:, :, :-1], training=True)
+    hidden = captioner.decoder.hidden(features, tokens[:, :, :-1], training=training)
     targets = tokens[:, :, 1:]
     is_word = tf.not_equal(targets, Vocabulary.PAD)
     return tf.boolean_mask(hidden, is_word), tf.boolean_mask(targets, is_word), is_word

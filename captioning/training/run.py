@@ -10,6 +10,7 @@ from captioning.config import CaptioningConfig
 from captioning.data.examples import CaptionData, Example
 from captioning.data.similar import shared_photographs
 from captioning.model.captioner import Captioner
+from captioning.model.ensemble import check_vocabulary
 from captioning.training.batches import CaptionBatches, encode_captions
 from captioning.training.losses import CaptionLoss, CiderReward, SelfCriticalLoss
 from captioning.training.memory import check_memory
@@ -53,18 +54,19 @@ def train_captioner(
         print(f"{len(data.problems)} bad rows left out; `python -m captioning.data {sources}` lists them.")
     training, validation = split_examples(data)  # before any long work
     captioner = make_captioner(config, run, data, resume)
+    teachers = load_teachers(config.teachers, captioner.vocabulary)
     if config.train_encoder:
         check_memory(captioner, config.batch_size, (len(training), len(validation)))
     images = PixelSource if config.train_encoder else FeatureSource
     views = Views(config.mirror, config.crop, config.brightness)
-    training = images(captioner, training, cache_dir, views)
+    training = images(captioner, training, cache_dir, views, teachers)
     validation = images(captioner, validation, cache_dir, None)
     batches = make_batches(config, data.sources, training, captioner.vocabulary)
     steps, epochs = batches.steps_per_epoch, config.self_critical or config.epochs
     return train(
         captioner,
         make_adamw(config.learning_rate, config.weight_decay, parts=encoder_part(config, captioner, steps)),
-        make_loss(config, training.examples, captioner.vocabulary),
+        make_loss(config, training.examples, captioner.vocabulary, teachers),
         batches,
         epochs=epochs,
         schedule=cosine(config.learning_rate, min(config.warmup_steps / (epochs * steps), 0.5)),
@@ -145,9 +147,9 @@ def _numbered(images):
     return numbered
 
 
-def make_loss(config: CaptioningConfig, examples: list[Example], vocabulary: Vocabulary):
+def make_loss(config: CaptioningConfig, examples: list[Example], vocabulary: Vocabulary, teachers=()):
     """The loss of a run: cross entropy, or for self-critical training the reward."""
-    cross_entropy = CaptionLoss(config.label_smoothing)
+    cross_entropy = CaptionLoss(config.label_smoothing, teachers, config.teacher_weight)
     if not config.self_critical:
         return cross_entropy
     return SelfCriticalLoss(
@@ -194,6 +196,18 @@ def _count_words(config, data) -> Vocabulary:
             f"No word occurs {config.min_count} times in the training captions. Lower --min-count."
         )
     return vocabulary
+
+
+def load_teachers(names: tuple[str, ...], vocabulary: Vocabulary) -> list[Captioner]:
+    """The models that a run learns from.
+
+    Raises:
+        UserError: there is no such model, or it has another vocabulary.
+    """
+    teachers = [APP.load(name, trainable=True) for name in names]
+    for name, teacher in zip(names, teachers, strict=True):
+        check_vocabulary(teacher, vocabulary, f"The teacher {name}")
+    return teachers
 
 
 def _copy_weights(start, captioner, name):

@@ -22,22 +22,30 @@ class FeatureSource:
         examples: the images; those that cannot be read are left out of `self.examples`.
         cache_dir: folder of the feature cache.
         views: of these only mirrored ones are shown; None: the images themselves, for validation.
+        teachers: captioners whose encoders' features come with each batch.
 
     Attributes:
         batch: the function `images` of `captioning.training.batches.CaptionBatches`.
     """
 
-    def __init__(self, captioner, examples, cache_dir, views: Views | None):
-        mirror = views is not None and views.mirror
-        plain = extract_features(examples, captioner.encoder, cache_dir)
-        mirrored = extract_features(examples, captioner.encoder, cache_dir, flip=True) if mirror else plain
+    def __init__(self, captioner, examples, cache_dir, views: Views | None, teachers=()):
+        flips = (False, True) if views is not None and views.mirror else (False,)
+        models = [
+            [extract_features(examples, model.encoder, cache_dir, flip=flip) for flip in flips]
+            for model in (captioner, *teachers)
+        ]
         # Each has rows for the images that could be read when it was computed.
-        cached = plain.index.keys() & mirrored.index.keys()
+        all_features = [features for model in models for features in model]
+        cached = set.intersection(*(set(features.index) for features in all_features))
         self.examples = [example for example in examples if example.image_id in cached]
-        _report([*plain.problems, *mirrored.problems] if len(self.examples) < len(examples) else [])
-        self._plain = _select(plain, self.examples)
-        self.batch = features_of(self._plain, _select(mirrored, self.examples) if mirror else None)
-        self._captioner = captioner
+        if len(self.examples) < len(examples):
+            _report([problem for features in all_features for problem in features.problems])
+        own, *others = (
+            [_select(model[0], self.examples), _select(model[1], self.examples) if model[1:] else None]
+            for model in models
+        )
+        self._plain, self._captioner = own[0], captioner
+        self.batch = features_of(*own, others)
 
     def caption(self, rows: np.ndarray, **options):
         """Captions of the images with these indices, as `Captioner.caption_features` gives them."""
@@ -50,14 +58,14 @@ class PixelSource:
     Args:
         captioner: says which size its encoder reads.
         examples: the images; those that cannot be read are left out of `self.examples`.
-        cache_dir: not used.
+        cache_dir, teachers: not used; a teacher sees the same pixels.
         views: how the images are shown in training; None: as they are, for validation.
 
     Attributes:
         batch: the function `images` of `captioning.training.batches.CaptionBatches`.
     """
 
-    def __init__(self, captioner, examples, cache_dir, views: Views | None):
+    def __init__(self, captioner, examples, cache_dir, views: Views | None, teachers=()):
         with ThreadPoolExecutor(LOADING_THREADS) as pool:
             problems = list(pool.map(_problem_of, examples))
         self.examples = [e for e, problem in zip(examples, problems, strict=True) if problem is None]

@@ -233,7 +233,7 @@ def world(tmp_path, monkeypatch):
     )
     monkeypatch.setattr(report, "load_examples", lambda source, images: data)
     monkeypatch.setattr(type(APP), "find", lambda app, name, trainable: Path(name))
-    monkeypatch.setattr(type(APP), "load", lambda app, name: captioner)
+    monkeypatch.setattr(type(APP), "load", lambda app, name, trainable: captioner)
     return SimpleNamespace(examples=examples, captioner=captioner, data=data)
 
 
@@ -347,7 +347,7 @@ def test_bad_rows_are_counted(world, capsys):
 
 
 def test_unwritable_output_is_reported_before_any_work(world, monkeypatch, capsys):
-    monkeypatch.setattr(type(APP), "load", lambda app, name: pytest.fail("the model was loaded"))
+    monkeypatch.setattr(type(APP), "load", lambda *arguments: pytest.fail("the model was loaded"))
     Path("file").write_text("")
     assert run("--out", "file/folder") == 2
     assert run("--out", "absent/scores.json") == 2

@@ -1,4 +1,4 @@
-"""Self-critical training: what is drawn, what it earns, and the gradient that follows."""
+"""Self-critical training (what is drawn, what it earns, and the gradient that follows), and teachers."""
 
 import keras
 import numpy as np
@@ -10,6 +10,7 @@ from captioning.evaluation.cider import CiderD
 from captioning.model.captioner import Captioner
 from captioning.model.encoder import Encoder
 from captioning.training.losses import CaptionLoss, CiderReward, SelfCriticalLoss
+from captioning.training.views import show
 from shared.text.vocabulary import Vocabulary
 
 PAD, START, END, UNK = Vocabulary.PAD, Vocabulary.START, Vocabulary.END, Vocabulary.UNK
@@ -140,3 +141,74 @@ def test_the_reward_is_the_score_of_the_caption_with_its_end():
     np.testing.assert_allclose(ours.ravel(), cider.score_each([0, 0, 2, 2], words), rtol=1e-6)
     assert ours.dtype == np.float32
     assert ours[0, 0] > ours[0, 1]
+
+
+# -- teachers ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def teachers():
+    models = []
+    for seed in (5, 6):
+        keras.utils.set_random_seed(seed)
+        encoder = Encoder("small_cnn", weights=None, image_size=32)
+        models.append(Captioner(VOCABULARY, encoder, units=4, num_heads=2))
+    return models
+
+
+def distribution(model, features, tokens):
+    return keras.ops.convert_to_numpy(
+        keras.ops.softmax(model({"features": features, "tokens": tokens[:, :, :-1]}))
+    ).astype(np.float64)
+
+
+def test_teachers_add_the_divergence_from_their_mean(captioner, batch, teachers):
+    others = tuple(np.random.default_rng(n).normal(size=batch["features"].shape) for n in (2, 3))
+    others = tuple(each.astype(np.float32) for each in others)
+    mean = np.mean(
+        [
+            distribution(teacher, features, batch["tokens"])
+            for teacher, features in zip(teachers, others, strict=True)
+        ],
+        axis=0,
+    )
+    own = distribution(captioner, batch["features"], batch["tokens"])
+    is_word = batch["tokens"][:, :, 1:] != PAD
+    divergence = np.mean(np.sum(mean * np.log(mean / own), axis=-1)[is_word])
+    alone = float(CaptionLoss(0.1)(captioner, batch))
+    loss = CaptionLoss(0.1, teachers, 0.3)
+    taught = float(loss(captioner, {**batch, "teacher_features": others}))
+    assert divergence > 0.001
+    assert taught == pytest.approx(0.7 * alone + 0.3 * divergence, abs=1e-5)
+
+
+def test_who_teaches_itself_has_nothing_to_learn(captioner, batch):
+    loss = CaptionLoss(0.0, [captioner], 0.5)
+    alone = float(CaptionLoss(0.0)(captioner, batch))
+    taught = float(loss(captioner, {**batch, "teacher_features": (batch["features"],)}))
+    assert taught == pytest.approx(0.5 * alone, abs=1e-5)
+
+
+def test_weights_of_sources_hold_for_teachers_too(captioner, batch, teachers):
+    """A source of weight 0 has no say in either part of the loss."""
+    features = (batch["features"],) * 2
+    loss = CaptionLoss(0.0, teachers, 0.5)
+    first = {name: value[:1] for name, value in batch.items() if name in ("features", "tokens")}
+    expected = float(loss(captioner, {**first, "teacher_features": tuple(each[:1] for each in features)}))
+    weights = np.array([1.0, 0.0], np.float32)
+    weighted = float(loss(captioner, {**batch, "teacher_features": features, "weights": weights}))
+    assert weighted == pytest.approx(expected, abs=1e-5)
+
+
+def test_teachers_see_the_same_views(captioner, teachers):
+    random = np.random.default_rng(0)
+    views = {
+        "images": random.integers(0, 256, (2, 32, 32, 3)).astype(np.uint8),
+        "boxes": np.array([[0.0, 1.0, 1.0, 0.0], [0.1, 0.0, 0.9, 0.8]], np.float32),
+        "brightness": np.array([1.1, 0.9], np.float32),
+        "tokens": np.array([[[START, 4, 5, END]], [[START, 6, 7, END]]], np.int32),
+    }
+    shown = show(views["images"], views["boxes"], views["brightness"])
+    plain = {"images": shown, "tokens": views["tokens"]}
+    loss = CaptionLoss(0.0, teachers, 0.5)
+    assert float(loss(captioner, views)) == pytest.approx(float(loss(captioner, plain)), abs=1e-5)

@@ -425,12 +425,16 @@ EVERYTHING = {
 
 
 SELF_CRITICAL = {"self_critical": 3, "samples": 2, "batch_size": 2, "dropout": 0.3, "train_encoder": False}
+TAUGHT = {"epochs": 3, "teachers": ("start",), "batch_size": 2, "dropout": 0.3, "train_encoder": False}
 
 
-@pytest.mark.parametrize("changes", [EVERYTHING, SELF_CRITICAL], ids=["views", "self-critical"])
+@pytest.mark.parametrize(
+    "changes", [EVERYTHING, SELF_CRITICAL, TAUGHT], ids=["views", "self-critical", "teachers"]
+)
 def test_a_resumed_run_on_two_sources_is_equal_bit_for_bit(
     changes, make_source, start, tmp_path, settings, make_run, monkeypatch
 ):
+    monkeypatch.chdir(tmp_path)  # where the teacher is
     sources = (make_source("birds"), make_source("cats", train=4, validation=1, seed=3))
     config, data = settings(data=sources, init_from=str(tmp_path / "start"), **changes), load_sources(sources)
     whole, parts = make_run(tmp_path / "whole", config), make_run(tmp_path / "parts", config)

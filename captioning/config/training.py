@@ -1,25 +1,13 @@
-"""What is set outside the network: the settings of a training run and of a search, and the calibration.
+"""The settings of a training run, and the recipes for kinds of data."""
 
-They come from the command line and are kept in the run folder or export. Neither Keras nor TensorFlow is
-imported.
-"""
-
-import argparse
 import dataclasses
-import json
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import NamedTuple, Self
+from typing import Self
 
 from shared.runs.config import CELLS, RunConfig, option
 from shared.runs.folder import RunFolder
-from shared.system.cli import UserError
-from shared.system.options import config_from_arguments
-from shared.text.vocabulary import tokenize_words
 
-CALIBRATION_FILE = "calibration.json"
 # What `captioning.data` reads.
 SOURCES = "a Flickr8k folder, a .json, .jsonl or .csv file of captions, tfds:NAME, or shapes"
 DECODER_NAMES = ("late_attention", "soft_attention", "show_and_tell")
@@ -36,12 +24,6 @@ NETWORK = (
 )
 # What training did before there were these settings. A run of that time continues as it began.
 EARLIER = {"encoder_rate": 1.0, "encoder_from_epoch": 1, "crop": 1.0, "brightness": 0.0}
-
-ABSTAIN_HELP = (
-    "withhold the captions of an image whose best one has a confidence below this, from 0 to 1 (default: 0)"
-)
-# A caption that ends on one of these is not finished.
-FINAL_WORDS = ("a", "an", "the", "with", "of", "and", "or", "in", "on", "at", "to")
 
 
 @dataclass(frozen=True)
@@ -83,6 +65,12 @@ class CaptioningConfig(RunConfig):
     samples: int = option(5, "captions drawn for each image (self-critical)", least=2)
     sample_temperature: float = option(0.6, "temperature of the draws (self-critical)", above=0)
     cross_entropy_weight: float = option(0.1, "weight of the cross entropy beside (self-critical)", least=0)
+    teachers: tuple[str, ...] = option(
+        (), "presets or runs with the same vocabulary, whose mean probabilities the model also learns"
+    )
+    teacher_weight: float = option(
+        0.5, "share of the loss that learns from --teachers, not from the captions", above=0, below=1
+    )
     epochs: int = option(8, "passes over the training images", least=1)
     learning_rate: float = option(1e-3, "highest rate of AdamW, after the warm-up", above=0)
     warmup_steps: int = option(200, "steps over which the rate rises to its highest", least=0)
@@ -136,155 +124,6 @@ class CaptioningConfig(RunConfig):
     def pretrained_encoder(self) -> bool:
         """Whether the encoder starts from trained weights."""
         return bool(self.init_from) or self.encoder_weights != "none"
-
-
-class Constraints(NamedTuple):
-    """Words that captions must have, words that they may never have, and words that they begin with."""
-
-    must: tuple[str, ...] = ()
-    never: tuple[str, ...] = ()
-    prefix: tuple[str, ...] = ()
-
-    @classmethod
-    def of(cls, must: Iterable[str] | str, never: Iterable[str] | str, prefix: str) -> "Constraints":
-        """The words of these texts, in lower case; those of `must` and `never` each once.
-
-        Raises:
-            ValueError: a text of `must` or `prefix` has no word.
-
-        Example:
-
-        >>> Constraints.of(["Red cat", "cat"], "dog", "A photo of")
-        Constraints(must=('red', 'cat'), never=('dog',), prefix=('a', 'photo', 'of'))
-        """
-        must, never = ([texts] if isinstance(texts, str) else list(texts) for texts in (must, never))
-        for text in [*must, *filter(None, [prefix])]:
-            if not tokenize_words(text):
-                raise ValueError(f"{text!r} has no word; must and prefix are made of words")
-        once = (dict.fromkeys(tokenize_words(" ".join(texts))) for texts in (must, never))
-        return cls(*map(tuple, once), tuple(tokenize_words(prefix)))
-
-    def check(self, max_length: int, open_endings: bool) -> None:
-        """Raises `ValueError` where no caption of at most `max_length` words can meet these constraints."""
-        for name, words in (("must", self.must), ("prefix", self.prefix)):
-            if both := [word for word in words if word in self.never]:
-                raise ValueError(f"{both[0]!r} is a word of {name} and of never; a caption cannot obey both")
-        further = [word for word in self.must if word not in self.prefix]
-        needed = len(self.prefix) + len(further)
-        if needed > max_length:
-            raise ValueError(f"prefix and must have {needed} words; a caption has at most {max_length}")
-        last = further or self.prefix[-1:]
-        if needed == max_length and not open_endings and all(word in FINAL_WORDS for word in last):
-            raise ValueError(
-                f"a caption of {max_length} words would end on {last[-1]!r}; allow more, or open endings"
-            )
-
-
-@dataclass(frozen=True)
-class Search(RunConfig):
-    """Options of the beam search that writes captions; they become a part of an exported model."""
-
-    n_best: int = option(1, "captions of each image", least=1)
-    num_beams: int = option(
-        3, "captions that the search follows at once; 1: the most probable word at each step", least=1
-    )
-    length_penalty: float = option(
-        0.8, "captions are ranked by log-probability / length ** this; 0 favours short ones", least=0
-    )
-    max_length: int = option(30, "longest caption, in words", least=2)
-    must: tuple[str, ...] = option((), "words that every caption has, in any order; each adds work")
-    never: tuple[str, ...] = option((), "words that no caption has")
-    prefix: str = option("", 'words that every caption begins with, such as "a photo of"')
-    diversity: float = option(
-        0.5,
-        "how much the captions of --n-best differ: each comes from beams of its own, which lose this many "
-        "nats for a word that earlier ones have at the same position; 0: the plain n best, often near twins",
-        least=0,
-    )
-    open_endings: bool = option(
-        False, f"let captions end on {', '.join(FINAL_WORDS[:-1])} or {FINAL_WORDS[-1]}"
-    )
-
-    def __post_init__(self):
-        super().__post_init__()
-        self.constraints.check(self.max_length, self.open_endings)
-        if self.n_best > self.num_beams:
-            raise ValueError(
-                f"--num-beams {self.num_beams} finds {self.num_beams} captions an image; for --n-best "
-                f"{self.n_best}, give at least as many beams"
-            )
-
-    @property
-    def constraints(self) -> Constraints:
-        return Constraints.of(self.must, self.never, self.prefix)
-
-    def updated(self, arguments: argparse.Namespace) -> "Search":
-        """These options, but for those given on a command line, from `add_config_arguments`.
-
-        More captions than beams raise the beams, where these are not given.
-
-        Raises:
-            UserError: a value is out of its range.
-        """
-        base = self
-        if not hasattr(arguments, "num_beams"):
-            beams = max(self.num_beams, getattr(arguments, "n_best", 1))
-            base = dataclasses.replace(self, num_beams=beams)
-        return config_from_arguments(Search, arguments, base=base)
-
-
-@dataclass(frozen=True)
-class Calibration:
-    """Logistic regression on the logarithm of the confidence (Platt 1999, on another score).
-
-    `python -m captioning.evaluate --calibrate` fits it: the result is the probability that a caption's CIDEr
-    is above the median of the split.
-
-    Args:
-        slope: above 0, so that more confident captions stay more confident.
-        intercept: any number.
-
-    Raises:
-        ValueError: a number is not finite, or the slope is not above 0.
-
-    Example:
-
-    >>> round(Calibration(slope=2.0, intercept=2.0).apply(0.5), 3)
-    0.649
-    """
-
-    slope: float
-    intercept: float
-
-    def __post_init__(self):
-        if not (0 < self.slope < math.inf and math.isfinite(self.intercept)):
-            raise ValueError(f"slope must be above 0 and both finite, not {self.slope} and {self.intercept}")
-
-    @classmethod
-    def load(cls, folder: Path) -> "Calibration | None":
-        """The calibration in a run folder or preset; None if it has none.
-
-        Raises:
-            UserError: the file cannot be read.
-        """
-        path = folder / CALIBRATION_FILE
-        if not path.is_file():
-            return None
-        try:
-            record = json.loads(path.read_text(encoding="utf-8"))
-            return cls(float(record["slope"]), float(record["intercept"]))
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise UserError(
-                f"{path} is damaged ({error}). Write it again with captioning.evaluate --calibrate, or "
-                "delete it."
-            ) from error
-
-    def apply(self, confidence: float) -> float:
-        """The calibrated confidence, in [0, 1]."""
-        if confidence <= 0:
-            return 0.0
-        logit = self.slope * math.log(confidence) + self.intercept
-        return 1 / (1 + math.exp(-logit)) if logit > -700 else 0.0
 
 
 def recipe(data: tuple[str, ...]) -> CaptioningConfig:

@@ -68,6 +68,10 @@ def make_runs(folder):
     Vocabulary.build([WORDS]).save(run.vocabulary_file)
     keras.utils.set_random_seed(3)
     Captioner.from_settings(config, Vocabulary.load(run.vocabulary_file)).save_weights(run.best_weights)
+    foreign = RunFolder.create(folder / "foreign", vars(config), "captioning")
+    words = Vocabulary.build([["zebras", "graze"]])
+    words.save(foreign.vocabulary_file)
+    Captioner.from_settings(config, words).save_weights(foreign.best_weights)
     damaged = {
         name: shutil.copytree(run.path, folder / name) for name in ("young", "edited", "other", "torn")
     }
@@ -161,6 +165,8 @@ REFUSED_BEFORE_TENSORFLOW_STARTS = [
     (train, f"{TRAIN} --out full", "holds files that are not of a run"),
     (train, "--out nothing --resume", "nothing of that name exists"),
     (train, "--out run --resume --units 16", "started with other settings (units: 8 -> 16)"),
+    (predict, "good.jpg --model run --model absent", "absent"),
+    (evaluate, "--data fine.jsonl --calibrate --model run --model run", "fits the confidence of one model"),
     (predict, "good.jpg --colour red", "unrecognized arguments: --colour red"),
     (evaluate, "--data fine.jsonl --color red", "unrecognized arguments: --color red"),
     (evaluate, "--data fine.jsonl --n-best 2", "unrecognized arguments: --n-best 2"),
@@ -174,14 +180,17 @@ REFUSED = [
     (predict, "good.jpg --model edited", "was changed after it was written"),
     (predict, "good.jpg --model other", "does not fit the 9 tokens of vocabulary.json"),
     (predict, "good.jpg --model torn", "or is damaged (Unable to"),
+    (predict, "good.jpg --model run --model foreign", "Model 2 of the ensemble has other words"),
     (predict, "good.jpg --model run --must zebra", "does not know the word 'zebra' of must"),
     (predict, "good.jpg --model run --prefix xylophone", "does not know the word 'xylophone' of prefix"),
+    (evaluate, "--model run --model foreign --data fine.jsonl --out scores", "Model 2 of the ensemble has"),
     (evaluate, "--model young --data training.jsonl --split train --out scores", "no checkpoint yet"),
     (evaluate, "--model run --data unreadable.jsonl --out scores", "None of the images could be read"),
     (export, "--model young --out exported", "no checkpoint yet"),
     (export, "--model other --out exported", "does not fit the 9 tokens"),
     (train, f"{TRAIN} --data training.jsonl", "has no validation split: its images are in train"),
     (train, f"{TRAIN} --train-encoder --encoder-from-epoch 1 --encoder-blocks 9", "small_cnn has 8 blocks"),
+    (train, f"{TRAIN} --teachers foreign", "The teacher foreign has other words"),
     (train, f"{TRAIN} --encoder resnet5", "no encoder 'resnet5'. Did you mean ResNet50"),
     (train, f"{TRAIN} --encoder-weights weights.h5", "does not hold the weights of small_cnn"),
     (train, f"{TRAIN} --encoder-weights run/best.weights.h5", "does not hold the weights of small_cnn"),

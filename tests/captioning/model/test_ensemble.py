@@ -1,20 +1,25 @@
 """Several captioners that write together, against mean probabilities by hand."""
 
 import itertools
+import json
 
 import keras
 import numpy as np
 import pytest
+from PIL import Image
 
+from captioning import predict
 from captioning.model.captioner import Captioner
 from captioning.model.encoder import Encoder
 from captioning.model.ensemble import Ensemble, mean_log_probs
 from captioning.prediction.export import export_captioner
 from shared.export import open_export
-from shared.system.cli import UserError
+from shared.runs.folder import RunFolder
+from shared.system.cli import UserError, run_script
 from shared.text.vocabulary import Vocabulary
 
 WORDS = ("a", "red", "dog", "cat")
+NETWORK = {"encoder": "small_cnn", "encoder_weights": "none", "image_size": 32, "units": 6, "num_heads": 2}
 SEARCH = {"num_beams": 64, "length_penalty": 0.0, "max_length": 3, "no_repeat_ngram": 0, "open_endings": True}
 
 
@@ -46,9 +51,7 @@ def test_best_caption_is_that_of_the_mean_probabilities(members, images):
     vocabulary = members[0].vocabulary
     words = vocabulary.encode(WORDS)
     captions = [tokens for length in (1, 2) for tokens in itertools.product(words, repeat=length)]
-    for image, (caption,) in zip(
-        images, Ensemble(members).caption_pixels(images, **SEARCH | {"max_length": 3}), strict=True
-    ):
+    for image, (caption,) in zip(images, Ensemble(members).caption_pixels(images, **SEARCH), strict=True):
         scores = {tokens: log_prob_of(members, image, tokens) for tokens in captions}
         assert caption.log_prob == pytest.approx(
             log_prob_of(members, image, vocabulary.encode(caption.tokens)), abs=1e-4
@@ -81,6 +84,24 @@ def test_a_smaller_member_resizes(members, images):
 def test_other_words_are_refused(members):
     with pytest.raises(UserError, match="Model 2 of the ensemble has other words: a vocabulary of 7"):
         Ensemble([members[0], make_captioner(1, words=("a", "bird", "sings"))])
+
+
+def test_the_script_takes_several_models(members, images, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for name, member in zip(("one", "two"), members, strict=True):
+        settings = {**NETWORK, "decoder": member.settings["decoder"]}
+        run = RunFolder.create(name, settings, "captioning")
+        member.vocabulary.save(run.vocabulary_file)
+        member.save_weights(run.best_weights)
+    Image.fromarray(images[0]).save("picture.png")
+    assert (
+        run_script(predict.main, ["picture.png", "--model", "one", "--model", "two", "--format", "jsonl"])
+        == 0
+    )
+    expected = Ensemble(members).caption(images[0])[0]
+    record = json.loads(capsys.readouterr().out)
+    assert record["caption"] == expected.text
+    assert record["log_prob"] == pytest.approx(expected.log_prob, abs=1e-3)
 
 
 def test_exported_ensemble_writes_the_same(members, images, tmp_path):

@@ -2,12 +2,14 @@
 
     python -m benchmarks.captioning
 
-The first number is the wall time of `python -m captioning.predict` on one photograph, imports included. The
-second compares two sides on the same photographs, in turn: captioning them by beam search, and the bare
-encoder behind the same reading and resizing.
+The first number is the wall time of `python -m captioning.predict` on one photograph, imports included. Then
+the peak memory of the script on more and more photographs. The last compares two sides on the same
+photographs, in turn: captioning them by beam search, and the bare encoder behind the same reading and
+resizing.
 """
 
 import itertools
+import os
 import statistics
 import subprocess
 import sys
@@ -38,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--images", metavar="FOLDER", help="photographs (default: samples at many sizes)")
     parser.add_argument("--count", type=whole_number, default=1000, help="photographs (default: %(default)s)")
     parser.add_argument("--num-beams", type=whole_number, default=3, help="(default: %(default)s)")
-    parser.add_argument("--batch-size", type=whole_number, default=16, help="(default: %(default)s)")
+    parser.add_argument("--batch-size", type=whole_number, default=32, help="(default: %(default)s)")
     parser.add_argument("--rounds", type=whole_number, default=2, help="turns a side (default: %(default)s)")
     parser.add_argument("--calls", type=whole_number, default=5, help="of the script (default: %(default)s)")
     arguments = parser.parse_args(argv)
@@ -46,7 +48,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory() as folder:
         paths = find_images([arguments.images]) if arguments.images else make_photographs(Path(folder))
         _print_script(arguments, paths[0])
-        _print_rates(arguments, list(itertools.islice(itertools.cycle(paths), arguments.count)))
+        paths = list(itertools.islice(itertools.cycle(paths), arguments.count))
+        _print_memory(arguments, paths)
+        _print_rates(arguments, paths)
     return 0
 
 
@@ -65,20 +69,38 @@ def make_photographs(folder: Path) -> list[Path]:
 
 def _print_script(arguments, photograph: Path) -> None:
     """Wall time of the script on one photograph, after a call that warms the disk's cache."""
-    command = [sys.executable, "-m", "captioning.predict", str(photograph), "--model", arguments.model]
     times = []
     for _ in range(1 + arguments.calls):
         began = time.perf_counter()
-        ran = subprocess.run(command, stdout=subprocess.DEVNULL)
+        _run_script(arguments, [photograph])
         times.append(time.perf_counter() - began)
-        if ran.returncode:
-            raise UserError("The script captioning.predict failed; its error is above.")
     times = sorted(times[1:])
     print(
         f"one photograph from the command line: {statistics.median(times):.2f} s (median of {len(times)}, ",
         end="",
     )
     print(f"{times[0]:.2f} to {times[-1]:.2f})", flush=True)
+
+
+def _print_memory(arguments, paths: list[Path]) -> None:
+    """Peak memory of the script on a fourth, half and all of the photographs."""
+    for count in (len(paths) // 4, len(paths) // 2, len(paths)):
+        peak = _run_script(arguments, paths[:count])
+        print(f"peak memory of the script, {count} photographs: {peak / 2**20:,.0f} MiB", flush=True)
+
+
+def _run_script(arguments, photographs: Sequence[Path]) -> int:
+    """Runs the script on photographs; returns its peak memory in bytes."""
+    command = [sys.executable, "-m", "captioning.predict", "-", "--model", arguments.model]
+    command += ["--batch-size", str(arguments.batch_size), "--num-beams", str(arguments.num_beams)]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
+    process.stdin.write("".join(f"{path}\n" for path in photographs).encode())
+    process.stdin.close()
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise UserError("The script captioning.predict failed; its error is above.")
+    return usage.ru_maxrss * 1024
 
 
 def _print_rates(arguments, paths: list[Path]) -> None:

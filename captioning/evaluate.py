@@ -48,7 +48,7 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add_models_option(parser)
     add_config_arguments(parser, Search, skip=("n_best", "diversity"))
     parser.add_argument(
-        "--batch-size", type=whole_number, default=16, metavar="N", help="images in a batch (default: 16)"
+        "--batch-size", type=whole_number, default=32, metavar="N", help="images in a batch (default: 32)"
     )
     parser.add_argument("--data", required=True, help=SOURCES)
     parser.add_argument("--images", type=Path, help="folder of the images, where not beside the captions")

@@ -37,7 +37,7 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add_models_option(parser)
     add_config_arguments(parser, Search)
     parser.add_argument(
-        "--batch-size", type=whole_number, default=16, metavar="N", help="images in a batch (default: 16)"
+        "--batch-size", type=whole_number, default=32, metavar="N", help="images in a batch (default: 32)"
     )
     parser.add_argument("--abstain-below", type=share, default=0.0, metavar="P", help=ABSTAIN_HELP)
     parser.add_argument("--format", choices=tuple(FORMATS), default="text", help="default: %(default)s")

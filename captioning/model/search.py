@@ -1,6 +1,7 @@
 """From images to captions: what a captioner and an ensemble of them do with their encoder and decoder."""
 
 import dataclasses
+import threading
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -19,6 +20,7 @@ from shared.system.cli import UserError
 from shared.text.vocabulary import Vocabulary
 
 SHORTEST = 2  # one word and the end
+_compiling = threading.Lock()
 
 
 class CaptionSearch:
@@ -129,8 +131,9 @@ class CaptionSearch:
             name: tuple(value) if isinstance(value, list) else value for name, value in options.items()
         }
         key = (spec, *sorted(options.items()))
-        if key not in self._searches:
-            self._searches[key] = self._compile(spec, options)
+        with _compiling:  # not by several threads
+            if key not in self._searches:
+                self._searches[key] = self._compile(spec, options)
         tokens, lengths, log_probs, _ = (part.numpy() for part in self._searches[key](batch))
         return [self._captions(*rows) for rows in zip(tokens.tolist(), log_probs, lengths, strict=True)]
 
@@ -141,7 +144,7 @@ class CaptionSearch:
             features = self.encoder(batch, training=False) if spec.shape.rank == 4 else batch
             return tuple(self.search(features, **options))
 
-        return run
+        return run.get_concrete_function()
 
     def _captions(self, tokens, log_probs, lengths):
         """The captions of one image, from its rows."""

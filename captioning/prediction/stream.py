@@ -5,6 +5,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -17,14 +18,16 @@ from shared.system.cli import UserError
 if TYPE_CHECKING:
     from captioning.model.captioner import Captioner
 
-BATCHES_AHEAD = 2
+# The search of one batch, which is many small operations, leaves idle what the encoder of the next can use.
+CALLS_AT_ONCE = 2
+BATCHES_READ_AHEAD = 2
 
 
 def caption_images(
     captioner: "Captioner",
     items: Iterable[tuple[Any, Callable[[], np.ndarray]]],
     *,
-    batch_size: int = 16,
+    batch_size: int = 32,
     workers: int | None = None,
     **options,
 ) -> Iterator[Result]:
@@ -43,35 +46,52 @@ def caption_images(
         A `captioning.prediction.results.Result` for each item, in their order.
     """
     workers = workers or min(8, os.cpu_count() or 1)
-    with contextlib.closing(_read_ahead(captioner, items, batch_size, workers)) as batches:
-        for batch in batches:
-            pixels = [outcome for _, outcome in batch if not isinstance(outcome, str)]
-            captions = iter(captioner.caption_pixels(np.stack(pixels), **options) if pixels else ())
-            for key, outcome in batch:
-                failed = isinstance(outcome, str)
-                yield Result(key, (), outcome) if failed else Result(key, next(captions), None)
+    ahead = BATCHES_READ_AHEAD * batch_size
+    with (
+        contextlib.closing(_ahead(partial(_read, captioner), items, workers, ahead)) as images,
+        contextlib.closing(
+            _ahead(partial(_caption, captioner, options), _batches(images, batch_size), CALLS_AT_ONCE, 1)
+        ) as batches,
+    ):
+        for results in batches:
+            yield from results
 
 
-def _read_ahead(captioner, items, batch_size, workers):
-    """Lists of up to `batch_size` pairs of a key and either a square of pixels or an error message."""
-    items, waiting = iter(items), deque()
-    pool = ThreadPoolExecutor(workers, thread_name_prefix="read-image")
+def _ahead(function, items, threads, ahead):
+    """`function(item)` of each item, in order, while threads work on up to `ahead` items after it."""
+    waiting, pool = deque(), ThreadPoolExecutor(threads, thread_name_prefix="caption-images")
     try:
-        while True:
-            while len(waiting) <= BATCHES_AHEAD and (batch := list(islice(items, batch_size))):
-                waiting.append([(key, pool.submit(_read, load, captioner)) for key, load in batch])
-            if not waiting:
-                return
-            yield [(key, future.result()) for key, future in waiting.popleft()]
+        for item in items:
+            waiting.append(pool.submit(function, item))
+            if len(waiting) > ahead:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
     finally:
         pool.shutdown(cancel_futures=True)
 
 
-def _read(load, captioner) -> np.ndarray | str:
+def _batches(items, size):
+    while batch := list(islice(items, size)):
+        yield batch
+
+
+def _read(captioner, item) -> tuple[Any, np.ndarray | str]:
+    """The key of an item with a square of pixels, or with an error message."""
+    key, load = item
     try:
         image = load()
     except UserError as error:
-        return str(error)
+        return key, str(error)
     except Exception as error:  # one odd file among thousands must not end the run
-        return f"{type(error).__name__}: {error}"
-    return resize(image, captioner.image_size)
+        return key, f"{type(error).__name__}: {error}"
+    return key, resize(image, captioner.image_size)
+
+
+def _caption(captioner, options, batch) -> list[Result]:
+    pixels = [image for _, image in batch if not isinstance(image, str)]
+    captions = iter(captioner.caption_pixels(np.stack(pixels), **options) if pixels else ())
+    return [
+        Result(key, (), image) if isinstance(image, str) else Result(key, next(captions), None)
+        for key, image in batch
+    ]

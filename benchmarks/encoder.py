@@ -2,15 +2,15 @@
 
     python -m benchmarks.encoder --blocks 14 0
 
-For each number of last blocks that are trained, two sides take turns: training steps of the captioner (views,
+For each number of last blocks that are trained, these take turns: training steps of the captioner (views,
 encoder, decoder, loss, gradient, AdamW, weight average), and the bare forward and backward pass of the
-network, with the same blocks frozen.
+network with the same blocks frozen, in float32 and in bfloat16. The forward pass by itself comes first.
 """
 
 import dataclasses
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import numpy as np
@@ -20,6 +20,7 @@ from benchmarks.machine import describe_machine
 from captioning.app import APP
 from captioning.config import CaptioningConfig
 from captioning.model.captioner import Captioner
+from captioning.model.encoder import Encoder
 from captioning.training.losses import CaptionLoss
 from captioning.training.run import encoder_part
 from captioning.training.views import Views
@@ -28,6 +29,7 @@ from shared.system.options import whole_number
 from shared.training.optimizers import make_adamw
 from shared.training.step import TrainStep
 
+PRECISIONS = ("float32", "bfloat16")
 WORDS = 10  # in each caption
 
 
@@ -43,12 +45,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     settings = dataclasses.replace(
         APP.trained_with(APP.default_model), init_from="", self_critical=0, train_encoder=True
     )
+    _compare_forward(settings, arguments)
     for blocks in arguments.blocks:
-        _compare(dataclasses.replace(settings, encoder_blocks=blocks), arguments)
+        _compare_training(dataclasses.replace(settings, encoder_blocks=blocks), arguments)
     return 0
 
 
-def _compare(config: CaptioningConfig, arguments) -> None:
+def _compare_forward(config: CaptioningConfig, arguments) -> None:
+    sides = {}
+    for dtype in PRECISIONS:
+        encoder = _encoder(config, dtype)
+        pixels = _pixels(encoder.image_size, arguments.batch_size)
+        sides[f"forward in {dtype}"] = partial(tf.function(encoder, autograph=False), pixels)
+    _print_rates("forward pass", sides, arguments)
+
+
+def _compare_training(config: CaptioningConfig, arguments) -> None:
     captioner = Captioner.from_settings(config, APP.load(APP.default_model).vocabulary)
     batch = _batch(captioner, config, arguments.batch_size)
     step = TrainStep(
@@ -58,7 +70,18 @@ def _compare(config: CaptioningConfig, arguments) -> None:
         config.clip_norm,
         config.average_decay,
     )
-    sides = {"training step": partial(step, batch), "bare network": _bare(captioner.encoder, batch["images"])}
+    sides = {"training step": partial(step, batch)}
+    for dtype in PRECISIONS:
+        sides[f"bare network in {dtype}"] = _bare(_encoder(config, dtype), batch["images"])
+    rates = _print_rates(
+        f"last {config.encoder_blocks} blocks" if config.encoder_blocks else "all blocks", sides, arguments
+    )
+    share = rates["training step"] / rates[f"bare network in {PRECISIONS[0]}"]
+    print(f"  training step / bare network in {PRECISIONS[0]}: {share:.2f}", flush=True)
+
+
+def _print_rates(title: str, sides: dict[str, Callable], arguments) -> dict[str, float]:
+    """Prints and returns the median images a second of each side."""
     for run in sides.values():
         run()  # builds the graph
         run()
@@ -69,9 +92,21 @@ def _compare(config: CaptioningConfig, arguments) -> None:
             run()
             rates[name].append(arguments.batch_size / (time.perf_counter() - began))
     medians = {name: statistics.median(values) for name, values in rates.items()}
-    blocks = f"last {config.encoder_blocks} blocks" if config.encoder_blocks else "all blocks"
-    parts = ", ".join(f"{name} {rate:.1f} images/s" for name, rate in medians.items())
-    print(f"{blocks}: {parts}, share {medians['training step'] / medians['bare network']:.2f}", flush=True)
+    print(
+        f"{title}: " + ", ".join(f"{name} {rate:.1f} images/s" for name, rate in medians.items()), flush=True
+    )
+    return medians
+
+
+def _encoder(config: CaptioningConfig, dtype: str) -> Encoder:
+    policy = "float32" if dtype == "float32" else f"mixed_{dtype}"
+    encoder = Encoder(config.encoder, weights=None, fixed_norms=True, dtype=policy)
+    encoder.train_last(config.encoder_blocks)
+    return encoder
+
+
+def _pixels(size: int, images: int) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (images, size, size, 3), dtype=np.uint8)
 
 
 def _batch(captioner, config, images: int) -> dict[str, np.ndarray]:
@@ -79,9 +114,8 @@ def _batch(captioner, config, images: int) -> dict[str, np.ndarray]:
     size, captions = captioner.image_size, config.captions_per_image
     tokens = random.integers(4, len(captioner.vocabulary), (images, captions, WORDS + 2), dtype=np.int32)
     tokens[..., 0], tokens[..., -1] = captioner.vocabulary.START, captioner.vocabulary.END
-    pixels = random.integers(0, 256, (images, size, size, 3), dtype=np.uint8)
     views = Views(config.mirror, config.crop, config.brightness).draw(images, random)
-    return {"images": pixels, "tokens": tokens, **views}
+    return {"images": _pixels(size, images), "tokens": tokens, **views}
 
 
 def _bare(encoder, pixels):

@@ -32,7 +32,9 @@ class CaptioningConfig(RunConfig):
 
     data: tuple[str, ...] = option(("shapes",), f"one or more sources: {SOURCES}")
     mix: tuple[float, ...] = option(
-        (), "how often each source is drawn, relative to the others; none: by its number of images"
+        (),
+        "how often each source is drawn, relative to the others; 0: it is validated on, but not trained on; "
+        "none: by its number of images",
     )
     source_weights: tuple[float, ...] = option(
         (),
@@ -104,15 +106,17 @@ class CaptioningConfig(RunConfig):
                 f"--encoder-from-epoch {self.encoder_from_epoch} is after the last of --epochs "
                 f"{self.epochs}: the encoder would not learn"
             )
-        for name in ("mix", "source_weights"):
-            self._check_for_each_source(name, getattr(self, name))
+        self._check_for_each_source("mix", self.mix, may_be_zero=True)
+        self._check_for_each_source("source_weights", self.source_weights)
         if self.decoder == "late_attention" and self.units % self.num_heads:
             raise ValueError(f"--units {self.units} must be a multiple of --num-heads {self.num_heads}")
 
-    def _check_for_each_source(self, name, values):
+    def _check_for_each_source(self, name, values, may_be_zero=False):
         what = f"--{name.replace('_', '-')}"
         if values and len(values) != len(self.data):
             raise ValueError(f"{what} needs a number for each of {len(self.data)} sources, not {len(values)}")
+        if may_be_zero and any(values):
+            values = [value for value in values if value != 0]
         if not all(0 < value < math.inf for value in values):
             raise ValueError(f"{what} must be numbers above 0, not {' '.join(map(str, values))}")
 

@@ -1,5 +1,6 @@
 """One training run of a captioner: data, model, loss and validation for `shared.training.loop.train`."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import keras
@@ -53,6 +54,7 @@ def train_captioner(
         sources = " ".join(config.data)
         print(f"{len(data.problems)} bad rows left out; `python -m captioning.data {sources}` lists them.")
     training, validation = split_examples(data)  # before any long work
+    training = drawn_examples(config, data.sources, training)
     captioner = make_captioner(config, run, data, resume)
     teachers = load_teachers(config.teachers, captioner.vocabulary)
     if config.train_encoder:
@@ -113,6 +115,21 @@ def _without_shared(training, held_out) -> list[Example]:
     if len(leaked) == len(training):
         raise UserError("No training image is left. Give another source, or change its splits.")
     return [example for example in training if example.image_id not in leaked]
+
+
+def drawn_examples(
+    config: CaptioningConfig, sources: Sequence[str], training: list[Example]
+) -> list[Example]:
+    """The training images without those of sources whose share in `config.mix` is 0.
+
+    Raises:
+        UserError: none is left.
+    """
+    shares = dict(zip(sources, config.mix or [1.0] * len(sources), strict=True))
+    drawn = [example for example in training if shares[example.source]]
+    if not drawn:
+        raise UserError("No source with a share above 0 in --mix has training images. Raise another share.")
+    return drawn
 
 
 def make_batches(config, sources, training, vocabulary) -> CaptionBatches:

@@ -45,6 +45,8 @@ from shared.system.cli import UserError
         ("crop", 1.5, r"--crop must lie in \(0, 1\], not 1.5"),
         ("brightness", 1.0, r"--brightness must lie in \[0, 1\)"),
         ("mix", (1.0, 2.0), "--mix needs a number for each of 1 sources, not 2"),
+        ("mix", (0.0,), "--mix must be numbers above 0, not 0.0"),
+        ("mix", (-1.0,), "--mix must be numbers above 0, not -1.0"),
         ("source_weights", (-1.0,), "--source-weights must be numbers above 0, not -1.0"),
         ("source_weights", (math.inf,), "--source-weights must be numbers above 0, not inf"),
     ],

@@ -16,6 +16,7 @@ from captioning.data.load import load_examples, load_sources
 from captioning.model.encoder import Encoder
 from captioning.training.run import (
     CaptionLoss,
+    drawn_examples,
     make_batches,
     make_captioner,
     split_examples,
@@ -305,6 +306,16 @@ def test_mix_and_weights_belong_to_the_sources_in_their_order(settings, examples
         np.testing.assert_array_equal(batch["weights"], np.where(batch["features"] < 6, 1.0, 0.25))
     plain = list(batches_of(settings(data=("birds", "cats")), data)(1))
     assert all("weights" not in batch for batch in plain)
+
+
+def test_a_source_of_share_zero_is_not_trained_on(settings, examples_of):
+    data = of_sources(examples_of, birds=(4, 1), cats=(3, 1))
+    sources, training = ("birds", "cats"), data.split("train")
+    drawn = drawn_examples(settings(data=sources, mix=(0.0, 2.0)), sources, training)
+    assert [example.source for example in drawn] == ["cats"] * 3
+    assert drawn_examples(settings(data=sources), sources, training) == training
+    with pytest.raises(UserError, match="No source with a share above 0 in --mix has training images"):
+        drawn_examples(settings(data=sources, mix=(0.0, 2.0)), sources, training[:4])
 
 
 def test_a_mix_leaves_out_a_source_without_training_images(settings, examples_of):

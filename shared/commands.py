@@ -13,11 +13,15 @@ from typing import Any
 
 from shared.application import Application
 from shared.runs.config import RunConfig
-from shared.runs.folder import RunFolder, run_name
+from shared.runs.folder import RunFolder, check_free, make_run_folder
+from shared.runs.lock import sole_writer
+from shared.runs.names import run_name
 from shared.runs.presets import make_preset
 from shared.system.cli import Parser
+from shared.system.files import PARTIAL, remove_partial_files
 from shared.system.options import add_config_arguments, config_from_arguments
-from shared.system.output import check_free
+from shared.system.output import check_free as check_output_free
+from shared.system.quiet import import_tensorflow_quietly
 
 
 def training_parser(app: Application, description: str) -> Parser:
@@ -61,21 +65,28 @@ def parse_training(
 def open_run(app: Application, arguments: argparse.Namespace, config: RunConfig) -> Iterator[RunFolder]:
     """The run folder of `APP.train`; a new run that fails before its first step leaves none.
 
+    No other process can write in the folder meanwhile.
+
     Raises:
-        RunError: the folder holds something else, or with `--resume`, no run with these settings.
+        RunError: the folder is in use, holds something else, or with `--resume`, no run with these settings.
         FileError: it cannot be made.
     """
-    existed = arguments.out.exists()
-    if arguments.resume:
-        run = _resumed(app, arguments.out, config)
-    else:
-        run = RunFolder.create(arguments.out, dataclasses.asdict(config), app.name)
-    try:
-        yield run
-    except BaseException:
-        if not existed and not run.holds_work:
-            shutil.rmtree(run.path, ignore_errors=True)
-        raise
+    path, existed = arguments.out, arguments.out.exists()
+    if not arguments.resume:
+        check_free(path, app.name)  # before anything is written there
+    make_run_folder(path)
+    with sole_writer(path):
+        remove_partial_files(path)
+        try:
+            yield _resumed(app, path, config) if arguments.resume else _new(app, path, config)
+        except BaseException:
+            if not existed and not RunFolder(path, {}).holds_work:
+                _remove(path)
+            raise
+
+
+def _new(app: Application, path: Path, config: RunConfig) -> RunFolder:
+    return RunFolder.create(path, dataclasses.asdict(config), app.name)
 
 
 def _resumed(app: Application, path: Path, config: RunConfig) -> RunFolder:
@@ -83,7 +94,18 @@ def _resumed(app: Application, path: Path, config: RunConfig) -> RunFolder:
     run = RunFolder.open(path, app.name)
     run.config = dataclasses.asdict(app.config.from_run(run))
     run.check_settings(dataclasses.asdict(config))
+    if not run.has_checkpoint:
+        print(f"The run in {path} stopped before its first checkpoint: it begins anew.", flush=True)
+        run.begin_anew()
     return run
+
+
+def _remove(path: Path) -> None:
+    """Removes the folder of a run; if the process is killed meanwhile, no half of a run is in its place."""
+    removed = path.with_name(f"{PARTIAL}{os.getpid()}.{path.name}")
+    with contextlib.suppress(OSError):
+        path.rename(removed)
+        shutil.rmtree(removed)
 
 
 def export_parser(app: Application, description: str) -> Parser:
@@ -105,7 +127,7 @@ def load_to_export(app: Application, arguments: argparse.Namespace) -> Any:
         UserError: there is no such model, it is an exported one, or `--out` is taken.
     """
     app.find(arguments.model, trainable=True)
-    check_free(arguments.out)
+    check_output_free(arguments.out)
     # Where Keras sees a GPU, it writes operations into the graph that a computer without one does not have.
     os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
     return app.load(arguments.model, trainable=True)
@@ -120,7 +142,10 @@ def preset_script(app: Application, argv: Sequence[str] | None = None) -> int:
     parser.add_argument("out", type=Path, help="folder of the preset")
     arguments = parser.parse_args(argv)
     run = RunFolder.open(arguments.run, app.name)
-    size = make_preset(run, arguments.out, app.preset_files, app.optional_files)
+    run.require_best_weights()
+    import_tensorflow_quietly()
+    model = app.load_run(run)
+    size = make_preset(run, model, arguments.out, app.preset_files, app.optional_files)
     print(f"Wrote {arguments.out}, {size / 1e6:.1f} MB.")
     return 0
 

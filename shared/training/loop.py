@@ -21,7 +21,6 @@ import keras
 
 from shared.runs.folder import RunError, RunFolder
 from shared.system.cli import UserError
-from shared.system.files import write_atomic
 from shared.system.signals import BrokenOff, Interrupted, StopSignals
 from shared.training.checkpoint import load_checkpoint, save_checkpoint
 from shared.training.history import History
@@ -75,7 +74,7 @@ def train(
 ) -> TrainResult:
     """Trains a model in a run folder.
 
-    After each epoch it writes `best.weights.h5` (where the epoch was the best), `last.npz`, `history.csv` and
+    After each epoch it writes `best.safetensors` (if the epoch was the best), `last.npz`, `history.csv` and
     TensorBoard scalars. Ctrl-C and SIGTERM let the current step finish and save; a second one stops at once.
 
     Args:
@@ -249,7 +248,7 @@ class _Loop:
                     metrics = self._evaluate(epoch)
                 row.update({name: float(value) for name, value in metrics.items()})
                 if self._history.append(row):
-                    write_atomic(self._run.best_weights, self._step.model.save_weights)
+                    self._run.save_best_weights(self._step.model)
         except BrokenOff:
             self._save()  # all steps are done and the sums are there: the next process evaluates again
             raise self._interrupted(stop, f"before the evaluation of epoch {epoch}") from None

@@ -67,15 +67,15 @@ def make_runs(folder):
     run = RunFolder.create(folder / "run", vars(config), "captioning")
     Vocabulary.build([WORDS]).save(run.vocabulary_file)
     keras.utils.set_random_seed(3)
-    Captioner.from_settings(config, Vocabulary.load(run.vocabulary_file)).save_weights(run.best_weights)
+    run.save_best_weights(Captioner.from_settings(config, Vocabulary.load(run.vocabulary_file)))
     damaged = {
         name: shutil.copytree(run.path, folder / name) for name in ("young", "edited", "other", "torn")
     }
-    (damaged["young"] / "best.weights.h5").unlink()
+    (damaged["young"] / "best.safetensors").unlink()
     words = (damaged["edited"] / "vocabulary.json").read_text()
     (damaged["edited"] / "vocabulary.json").write_text(words.replace('"dog"', '"cat"'))
     Vocabulary.build([WORDS, ["cat"]]).save(damaged["other"] / "vocabulary.json")
-    (damaged["torn"] / "best.weights.h5").write_bytes(run.best_weights.read_bytes()[:5000])
+    (damaged["torn"] / "best.safetensors").write_bytes(run.best_weights.read_bytes()[:5000])
 
 
 @pytest.fixture(scope="module")
@@ -184,7 +184,7 @@ REFUSED = [
     (train, f"{TRAIN} --train-encoder --encoder-from-epoch 1 --encoder-blocks 9", "small_cnn has 8 blocks"),
     (train, f"{TRAIN} --encoder resnet5", "no encoder 'resnet5'. Did you mean ResNet50"),
     (train, f"{TRAIN} --encoder-weights weights.h5", "does not hold the weights of small_cnn"),
-    (train, f"{TRAIN} --encoder-weights run/best.weights.h5", "does not hold the weights of small_cnn"),
+    (train, f"{TRAIN} --encoder-weights run/best.safetensors", "is not a weights file"),
     (train, f"{TRAIN} --encoder-weights nothing.h5", "no weights file nothing.h5"),
     (train, f"{TRAIN} --init-from run --units 16", "train with --units 8"),
     (train, "--out young --resume", "start the run without --resume"),

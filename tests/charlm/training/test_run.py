@@ -5,11 +5,11 @@ import dataclasses
 import shutil
 import signal
 
-import h5py
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from safetensors.numpy import load_file
 
 from charlm import train as script
 from charlm.config import SPLITTING, CharLMConfig, recipe
@@ -82,16 +82,13 @@ def arrays_of(path):
     if path.suffix == ".npz":
         with np.load(path, allow_pickle=False) as archive:
             return dict(archive)
-    found = {}
-    with h5py.File(path) as file:
-        file.visititems(lambda name, item: found.update({name: item[()]}) if hasattr(item, "dtype") else None)
-    return found
+    return load_file(path)
 
 
 def assert_same_run(left, right):
     for name in ("history.csv", "samples.txt", "vocabulary.json"):
         assert (left / name).read_bytes() == (right / name).read_bytes()
-    for name in ("last.npz", "best.weights.h5"):
+    for name in ("last.npz", "best.safetensors"):
         one, other = arrays_of(left / name), arrays_of(right / name)
         assert one.keys() == other.keys()
         for key in one:
@@ -250,7 +247,7 @@ def test_a_full_disk_leaves_the_last_good_checkpoint(tmp_path, text_file, undist
     with pytest.raises(Interrupted):
         run_training(tmp_path / "run", text_file)
     stop_at(9)
-    names = ("last.npz", "best.weights.h5", "history.csv", "config.json", "vocabulary.json")
+    names = ("last.npz", "best.safetensors", "history.csv", "config.json", "vocabulary.json")
     before = {name: (tmp_path / "run" / name).read_bytes() for name in names}
 
     def full(file, **arrays):

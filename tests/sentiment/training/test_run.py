@@ -6,9 +6,9 @@ import json
 import shutil
 import signal
 
-import h5py
 import numpy as np
 import pytest
+from safetensors.numpy import load_file
 
 from sentiment import train
 from sentiment.app import APP
@@ -133,16 +133,13 @@ def arrays_of(path):
     if path.suffix == ".npz":
         with np.load(path, allow_pickle=False) as archive:
             return dict(archive)
-    found = {}
-    with h5py.File(path) as file:
-        file.visititems(lambda name, item: found.update({name: item[()]}) if hasattr(item, "dtype") else None)
-    return found
+    return load_file(path)
 
 
 def assert_same_run(left, right):
     for name in ("history.csv", "vocabulary.json"):
         assert (left / name).read_bytes() == (right / name).read_bytes()
-    for name in ("last.npz", "best.weights.h5"):
+    for name in ("last.npz", "best.safetensors"):
         one, other = arrays_of(left / name), arrays_of(right / name)
         assert one.keys() == other.keys()
         for key in one:
@@ -167,7 +164,7 @@ def pretrained(tmp_path_factory, table, more_texts):
 
 def test_what_a_run_leaves_behind(undisturbed, table):
     path, result = undisturbed
-    files = {"config.json", "vocabulary.json", "labels.json", "best.weights.h5", "last.npz", "history.csv"}
+    files = {"config.json", "vocabulary.json", "labels.json", "best.safetensors", "last.npz", "history.csv"}
     assert {file.name for file in path.iterdir()} == {*files, "tensorboard"}
     with (path / "history.csv").open(newline="") as file:
         columns, *rows = csv.reader(file)
@@ -247,7 +244,7 @@ def test_mixed_bfloat16_and_an_adversary_learn_too(tmp_path, table):
 def test_the_run_has_its_language_model_inside(pretrained, more_texts):
     path, result = pretrained
     inside = path / LANGUAGE_FOLDER
-    assert {"config.json", "vocabulary.json", "best.weights.h5", "last.npz"} <= {
+    assert {"config.json", "vocabulary.json", "best.safetensors", "last.npz"} <= {
         f.name for f in inside.iterdir()
     }
     vocabulary = Vocabulary.load(path / "vocabulary.json")
@@ -261,13 +258,13 @@ def test_a_run_that_stopped_after_its_language_model_does_not_train_that_again(
     tmp_path, table, more_texts, pretrained
 ):
     path = shutil.copytree(pretrained[0], tmp_path / "run")
-    for name in ("last.npz", "best.weights.h5", "history.csv", "vocabulary.json", "labels.json"):
+    for name in ("last.npz", "best.safetensors", "history.csv", "vocabulary.json", "labels.json"):
         (path / name).unlink()
     changes = {"pretrain": (str(more_texts),), **PRETRAINED}
     result, _ = run_training(path, table, resume=True, **changes)
     assert result == pretrained[1]
     assert_same_run(path, pretrained[0])
-    for name in ("last.npz", "best.weights.h5"):
+    for name in ("last.npz", "best.safetensors"):
         before = (pretrained[0] / LANGUAGE_FOLDER / name).read_bytes()
         assert (path / LANGUAGE_FOLDER / name).read_bytes() == before
 

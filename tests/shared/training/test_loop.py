@@ -117,7 +117,7 @@ def assert_same_run(left, right):
         np.testing.assert_array_equal(one[name], other[name], err_msg=name)
     models = [make_model(), make_model()]
     for model, path in zip(models, (left, right), strict=True):
-        model.load_weights(path / "best.weights.h5")
+        RunFolder(path, {}).load_best_weights(model, VOCABULARY)
     for one, other in zip(*(model.get_weights() for model in models), strict=True):
         np.testing.assert_array_equal(one, other)
 
@@ -224,7 +224,7 @@ def test_history_file_has_one_row_an_epoch_and_no_clock(undisturbed):
 def test_best_weights_are_the_averages_and_give_the_best_metric(undisturbed):
     path, result, _ = undisturbed
     model = make_model()
-    model.load_weights(path / "best.weights.h5")
+    RunFolder(path, {}).load_best_weights(model, VOCABULARY)
     assert float(evaluate_with(model)(0)["val_loss"]) == result.best_metrics["val_loss"]
     assert result.best_metrics["val_loss"] == min(row["val_loss"] for row in result.history)
 
@@ -536,7 +536,7 @@ def test_loss_that_is_not_finite_stops_and_leaves_the_last_checkpoint(tmp_path, 
     weights = [array for name, array in arrays_of(tmp_path / "run" / "last.npz").items() if "kernel" in name]
     assert len(weights) == 1
     assert np.isfinite(weights[0]).all()
-    assert (tmp_path / "run" / "best.weights.h5").exists()
+    assert (tmp_path / "run" / "best.safetensors").exists()
 
 
 def test_full_disk_leaves_the_last_good_checkpoint(tmp_path, monkeypatch):
@@ -554,8 +554,8 @@ def test_full_disk_leaves_the_last_good_checkpoint(tmp_path, monkeypatch):
         run_training(path, resume=True, callbacks=[Signal(2)])
     monkeypatch.undo()
     after = {file.name: file.read_bytes() for file in path.iterdir() if file.is_file()}
-    assert after.pop("best.weights.h5")  # of the first epoch, whose evaluation was still to be done
-    before.pop("best.weights.h5", None)
+    assert after.pop("best.safetensors")  # of the first epoch, whose evaluation was still to be done
+    before.pop("best.safetensors", None)
     assert after == before
     assert run_training(path, resume=True)[0].best_epoch
 
@@ -573,17 +573,17 @@ def test_full_disk_while_the_best_weights_are_written(tmp_path, monkeypatch):
         assert os.path.getsize(source) > 0
         raise OSError(28, "No space left on device")
 
-    with pytest.raises(FileError, match=r"could not write .*best\.weights\.h5"):
+    with pytest.raises(FileError, match=r"could not write .*best\.safetensors"):
         run_training(tmp_path / "run", model, evaluate=evaluate)
     monkeypatch.undo()
     assert sorted(file.name for file in (tmp_path / "run").iterdir()) == [
-        "best.weights.h5",
+        "best.safetensors",
         "config.json",
         "history.csv",
         "last.npz",
         "tensorboard",
     ]
-    make_model().load_weights(tmp_path / "run" / "best.weights.h5")
+    RunFolder(tmp_path / "run", {}).load_best_weights(make_model(), VOCABULARY)
 
 
 def test_keras_callbacks_hear_of_everything_and_may_stop_the_run(tmp_path):

@@ -19,23 +19,31 @@ from shared.runs.names import run_name
 from shared.runs.presets import make_preset
 from shared.system.cli import Parser
 from shared.system.files import PARTIAL, remove_partial_files
-from shared.system.options import add_config_arguments, config_from_arguments
+from shared.system.options import add_config_arguments, config_from_arguments, positive_number
 from shared.system.output import check_free as check_output_free
 from shared.system.quiet import import_tensorflow_quietly
 
 
 def training_parser(app: Application, description: str) -> Parser:
-    """The parser of `APP.train`: an option for each setting, `--out` and `--resume`."""
+    """The parser of `APP.train`: an option for each setting, `--out`, `--resume` and `--save-every`."""
     parser = Parser(
         f"{app.name}.train",
         description=description,
-        epilog="Ctrl-C saves and stops; the same --out with --resume continues. Exit status: 0; 2 if the run "
-        "could not be done; 130 after Ctrl-C.",
+        epilog="Ctrl-C saves and stops; the same --out with --resume continues, also after a crash. Exit "
+        "status: 0; 2 if the run could not be done; 130 after Ctrl-C.",
     )
     add_config_arguments(parser, app.config)
     parser.add_argument("--out", type=Path, help="run folder (default: runs/ and the name of the data)")
     parser.add_argument(
         "--resume", action="store_true", help="continue the stopped run in --out, with its settings"
+    )
+    parser.add_argument(
+        "--save-every",
+        type=positive_number,
+        default=10.0,
+        metavar="MINUTES",
+        help="time between two checkpoints within an epoch; one is written after each epoch, too "
+        "(default: %(default)g)",
     )
     return parser
 
@@ -72,21 +80,25 @@ def open_run(app: Application, arguments: argparse.Namespace, config: RunConfig)
         FileError: it cannot be made.
     """
     path, existed = arguments.out, arguments.out.exists()
-    if not arguments.resume:
-        check_free(path, app.name)  # before anything is written there
+    # What can be refused is refused before anything is written.
+    if arguments.resume:
+        _resumed(app, path, config)
+    else:
+        check_free(path, app.name)
     make_run_folder(path)
     with sole_writer(path):
         remove_partial_files(path)
         try:
-            yield _resumed(app, path, config) if arguments.resume else _new(app, path, config)
+            if arguments.resume:
+                run = _resumed(app, path, config)
+                run.begin_anew()
+            else:
+                run = RunFolder.create(path, dataclasses.asdict(config), app.name)
+            yield run
         except BaseException:
             if not existed and not RunFolder(path, {}).holds_work:
                 _remove(path)
             raise
-
-
-def _new(app: Application, path: Path, config: RunConfig) -> RunFolder:
-    return RunFolder.create(path, dataclasses.asdict(config), app.name)
 
 
 def _resumed(app: Application, path: Path, config: RunConfig) -> RunFolder:
@@ -94,9 +106,6 @@ def _resumed(app: Application, path: Path, config: RunConfig) -> RunFolder:
     run = RunFolder.open(path, app.name)
     run.config = dataclasses.asdict(app.config.from_run(run))
     run.check_settings(dataclasses.asdict(config))
-    if not run.has_checkpoint:
-        print(f"The run in {path} stopped before its first checkpoint: it begins anew.", flush=True)
-        run.begin_anew()
     return run
 
 

@@ -14,6 +14,11 @@ def file_checksum(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def array_checksum(array: np.ndarray) -> str:
+    """The checksum of the bytes of an array, which may be a memory map."""
+    return hashlib.sha256(np.ascontiguousarray(array)).hexdigest()
+
+
 def arrays_checksum(arrays: Mapping[str, np.ndarray]) -> str:
     """The checksum of the names, types, shapes and contents of arrays, in whichever order they come."""
     digest = hashlib.sha256()

@@ -13,7 +13,7 @@ tensorboard/      event files
 ```
 
 Runs of earlier versions have `best.weights.h5`, which Keras wrote. A preset is such a folder with weights in
-float16. Nothing is pickled. This module imports neither Keras nor TensorFlow.
+float16. Nothing is pickled. This module imports neither Keras nor TensorFlow, nor NumPy at its top.
 """
 
 import json
@@ -24,7 +24,6 @@ from typing import Any
 
 import shared
 from shared.runs.table import read_table, write_table
-from shared.runs.weights import load_weights, save_weights
 from shared.system.cli import UserError
 from shared.system.files import PARTIAL, append_text, cut_file, write_text_atomic
 
@@ -32,6 +31,7 @@ FORMAT_VERSION = 1
 WEIGHTS_FILE = "best.safetensors"
 OLD_WEIGHTS_FILE = "best.weights.h5"  # of earlier versions
 LOCK_FILE = ".lock"
+LEFTOVERS = (LOCK_FILE, PARTIAL)  # of a process that was killed before it wrote the settings
 
 
 class RunError(UserError):
@@ -116,7 +116,7 @@ class RunFolder:
         """Checks that the run can continue with these settings.
 
         Raises:
-            RunError: it was started with others.
+            RunError: it was started with others, or is a finished model without a checkpoint.
         """
         names = sorted(
             name
@@ -128,6 +128,12 @@ class RunFolder:
             raise RunError(
                 f"the run in {self.path} was started with other settings ({changes}); "
                 "continue it with the same ones, or start a new run in another folder"
+            )
+        # The history is written after the first checkpoint, and is part of a preset.
+        if not self.has_checkpoint and self.best_weights.exists() and self.history_file.exists():
+            raise RunError(
+                f"{self.path} has a history but no checkpoint {self.last_checkpoint.name}, as a preset does: "
+                "it cannot be resumed. Start a new run in another folder."
             )
 
     @property
@@ -142,27 +148,21 @@ class RunFolder:
         return self.last_checkpoint.exists() or self.previous_checkpoint.exists()
 
     @property
+    def has_begun(self) -> bool:
+        """Whether the run saved weights or a checkpoint."""
+        return self.best_weights.exists() or self.has_checkpoint
+
+    @property
     def holds_work(self) -> bool:
         """Whether the folder holds more than what a run writes before its first step."""
         files = (path for path in self.path.rglob("*") if path.is_file() and not path.name.startswith("."))
         return any(file.suffix != ".json" and file != self.samples_file for file in files)
 
     def begin_anew(self) -> None:
-        """Removes what the run wrote before its first checkpoint, if it has none.
-
-        Raises:
-            RunError: the folder is that of a finished model without a checkpoint.
-        """
-        if self.has_checkpoint:
-            return
-        # The history is written after the first checkpoint, and is part of a preset.
-        if self.best_weights.exists() and self.history_file.exists():
-            raise RunError(
-                f"{self.path} has a history but no checkpoint {self.last_checkpoint.name}, as a preset does: "
-                "it cannot be resumed. Start a new run in another folder."
-            )
-        for file in (self.path / WEIGHTS_FILE, self.path / OLD_WEIGHTS_FILE, self.samples_file):
-            file.unlink(missing_ok=True)
+        """Removes what the run wrote before its first checkpoint, where it has none."""
+        if not self.has_checkpoint:
+            for file in (self.path / WEIGHTS_FILE, self.path / OLD_WEIGHTS_FILE, self.samples_file):
+                file.unlink(missing_ok=True)
 
     def require_best_weights(self) -> Path:
         """The file of the best weights.
@@ -184,6 +184,8 @@ class RunFolder:
             FileError: the file cannot be written; the old one is unchanged.
             RunError: a weight is NaN or infinite.
         """
+        from shared.runs.weights import save_weights
+
         try:
             save_weights(self.path / WEIGHTS_FILE, model)
         except ValueError as error:
@@ -203,6 +205,8 @@ class RunFolder:
         Raises:
             RunError: there are none yet, they do not fit, a file was changed, or one is damaged.
         """
+        from shared.runs.weights import load_weights
+
         weights = self.require_best_weights()
         try:
             load_weights(weights, model)
@@ -289,14 +293,9 @@ def check_free(path: Path, app: str) -> None:
     run = RunFolder(path, {})
     if path.exists() and not path.is_dir():
         raise RunError(f"{path} is a file; a run needs a folder")
-    if run.best_weights.exists() or run.has_checkpoint:
+    if run.has_begun:
         raise RunError(f"{path} already holds a run; continue it with --resume, or choose another folder")
     if (path / "config.json").exists():
         RunFolder.open(path, app)  # it may be that of another application, or of no run at all
-    elif path.is_dir() and any(not _is_ours(file.name) for file in path.iterdir()):
+    elif path.is_dir() and any(not file.name.startswith(LEFTOVERS) for file in path.iterdir()):
         raise RunError(f"{path} holds files that are not of a run; choose a new or an empty folder")
-
-
-def _is_ours(name: str) -> bool:
-    """Whether a run that was killed before it wrote its settings may have left a file of this name."""
-    return name == LOCK_FILE or name.startswith(PARTIAL)

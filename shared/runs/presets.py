@@ -1,7 +1,8 @@
 """Small trained models that ship with a package: run folders at half the size, found by name.
 
 A preset holds the files of a run that a model needs, its weights rounded to float16. The model card
-(README.md) is written by hand. This module imports neither Keras nor TensorFlow.
+(README.md) is written by hand. This module imports neither Keras nor
+TensorFlow, nor NumPy at its top.
 """
 
 import shutil
@@ -10,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from shared.runs.folder import OLD_WEIGHTS_FILE, WEIGHTS_FILE, RunFolder
-from shared.runs.weights import save_weights
 from shared.system.cli import UserError, did_you_mean
 from shared.system.files import FileError
 
@@ -78,6 +78,8 @@ def make_preset(
         FileError: the folder cannot be written, or a file of the run is a link.
         UserError: the preset is larger than a package should carry; it is written all the same.
     """
+    from shared.runs.weights import save_weights
+
     named = [run.path / "config.json", run.vocabulary_file, run.history_file, *map(run.path.joinpath, files)]
     named += [run.path / name for name in optional if (run.path / name).exists()]
     try:

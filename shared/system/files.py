@@ -45,9 +45,7 @@ def write_atomic(
     try:
         writer(temporary)
         _flush_to_disk(temporary)
-        if previous is not None and path.exists():
-            os.replace(path, previous)
-        os.replace(temporary, path)
+        _replace(path, temporary, previous)
     except OSError as error:
         raise FileError(
             f"could not write {path}: {error.strerror or error}. "
@@ -68,6 +66,18 @@ def write_text_atomic(path: str | os.PathLike, text: str, errors: str = "strict"
         FileError: the system refused.
     """
     write_atomic(path, lambda file: file.write_text(text, encoding="utf-8", errors=errors))
+
+
+def _replace(path: Path, new: Path, previous: Path | None) -> None:
+    if previous is None or not path.exists():
+        os.replace(new, path)
+        return
+    os.replace(path, previous)
+    try:
+        os.replace(new, path)
+    except OSError:
+        os.replace(previous, path)
+        raise
 
 
 def append_text(path: Path, text: str) -> None:

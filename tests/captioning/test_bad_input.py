@@ -68,9 +68,9 @@ def make_runs(folder):
     Vocabulary.build([WORDS]).save(run.vocabulary_file)
     keras.utils.set_random_seed(3)
     run.save_best_weights(Captioner.from_settings(config, Vocabulary.load(run.vocabulary_file)))
-    damaged = {
-        name: shutil.copytree(run.path, folder / name) for name in ("young", "edited", "other", "torn")
-    }
+    names = ("young", "edited", "other", "torn", "preset")
+    damaged = {name: shutil.copytree(run.path, folder / name) for name in names}
+    (damaged["preset"] / "history.csv").write_text("epoch\n1\n")
     (damaged["young"] / "best.safetensors").unlink()
     words = (damaged["edited"] / "vocabulary.json").read_text()
     (damaged["edited"] / "vocabulary.json").write_text(words.replace('"dog"', '"cat"'))
@@ -173,7 +173,7 @@ REFUSED = [
     (predict, "good.jpg --model young", "no checkpoint yet"),
     (predict, "good.jpg --model edited", "was changed after it was written"),
     (predict, "good.jpg --model other", "does not fit the 9 tokens of vocabulary.json"),
-    (predict, "good.jpg --model torn", "or is damaged (Unable to"),
+    (predict, "good.jpg --model torn", "or is damaged (it is no weights file"),
     (predict, "good.jpg --model run --must zebra", "does not know the word 'zebra' of must"),
     (predict, "good.jpg --model run --prefix xylophone", "does not know the word 'xylophone' of prefix"),
     (evaluate, "--model young --data training.jsonl --split train --out scores", "no checkpoint yet"),
@@ -187,7 +187,7 @@ REFUSED = [
     (train, f"{TRAIN} --encoder-weights run/best.safetensors", "is not a weights file"),
     (train, f"{TRAIN} --encoder-weights nothing.h5", "no weights file nothing.h5"),
     (train, f"{TRAIN} --init-from run --units 16", "train with --units 8"),
-    (train, "--out young --resume", "start the run without --resume"),
+    (train, "--out preset --resume", "has a history but no checkpoint last.npz, as a preset does"),
     (train, f"{TRAIN} --cache file/cache", "cannot be written to file/cache"),
 ]
 

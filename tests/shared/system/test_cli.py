@@ -2,8 +2,8 @@
 
 import argparse
 import dataclasses
-import io
 import errno
+import io
 import os
 import re
 import subprocess

@@ -35,30 +35,25 @@ def test_a_killed_run_resumes_exactly(app, long, victims, data, tmp_path):
     seconds = time.monotonic() - began
     assert whole["status"] == 0, whole["output"]
     expected = result_of(tmp_path / "whole")
-    attacks = iter([{"event": int(0.6 * whole["events"])}])
-    if long:
-        attacks = _attacks(whole["events"], seconds)
-    kills = runs = 0
-    while attack := next(attacks, None):
+    attacks = _attacks(whole["events"], seconds) if long else iter([{"event": int(0.6 * whole["events"])}])
+    wanted, kills, runs = KILLS if long else 1, 0, 0
+    while kills < wanted:
         runs += 1
         out = tmp_path / str(runs)
-        while (done := _train(victims, app, data, out, attack or {}))["status"] != 0:
-            assert done["status"] == -9, f"{attack}: {done['output']}"
-            kills += 1
-            attack = next(attacks, None)
+        done = {"status": None}
+        while done["status"] != 0:
+            attack = next(attacks) if kills < wanted else {}
+            done = victims.train(app, with_resume(arguments_of(app, data, out), out), **attack)
+            assert done["status"] in (0, -9), f"{attack}: {done['output']}"
+            kills += done["status"] == -9
         assert_same(out, expected)
-    assert kills
     print(f"{app}: {kills} kills in {runs} runs of {whole['events']} file events each, no difference")
-
-
-def _train(victims, app, data, out, attack):
-    return victims.train(app, with_resume(arguments_of(app, data, out), out), **attack)
 
 
 def _attacks(events, seconds):
     """Each one of: an early file event, any file event, any moment."""
     random = np.random.default_rng(5)
-    for _ in range(KILLS):
+    while True:
         kind = random.integers(3)
         if kind == 2:
             yield {"seconds": random.uniform(0.1, seconds)}

@@ -165,7 +165,7 @@ def pretrained(tmp_path_factory, table, more_texts):
 def test_what_a_run_leaves_behind(undisturbed, table):
     path, result = undisturbed
     files = {"config.json", "vocabulary.json", "labels.json", "best.safetensors", "last.npz", "history.csv"}
-    assert {file.name for file in path.iterdir()} == {*files, "tensorboard"}
+    assert {file.name for file in path.iterdir()} == {*files, "previous.npz", "tensorboard"}
     with (path / "history.csv").open(newline="") as file:
         columns, *rows = csv.reader(file)
     metrics = ["val_accuracy", "val_log_loss", "val_calibration_error", "temperature"]
@@ -278,6 +278,34 @@ def test_without_resume_a_language_model_is_not_trained_over(tmp_path, table, mo
         run_training(tmp_path / "run", table, pretrain=(str(more_texts),), **PRETRAINED)
 
 
+def test_a_language_model_that_stopped_before_its_first_checkpoint_begins_anew(
+    tmp_path, table, more_texts, pretrained, stop_at
+):
+    changes = {"pretrain": (str(more_texts),), **PRETRAINED}
+    stop_at["words"](1)
+    with pytest.raises(Interrupted):
+        run_training(tmp_path / "run", table, **changes)
+    stop_at["words"](None)
+    (tmp_path / "run" / LANGUAGE_FOLDER / "last.npz").unlink()
+    (tmp_path / "run" / LANGUAGE_FOLDER / "best.safetensors").write_bytes(b"of the first epoch")
+    assert run_training(tmp_path / "run", table, resume=True, **changes)[0] == pretrained[1]
+    assert_same_run(tmp_path / "run" / LANGUAGE_FOLDER, pretrained[0] / LANGUAGE_FOLDER)
+
+
+def test_resume_needs_the_reviews_that_the_run_began_with(tmp_path, table, stop_at):
+    stop_at["reviews"](3)
+    with pytest.raises(Interrupted):
+        run_training(tmp_path / "run", table)
+    stop_at["reviews"](None)
+    with table.open(newline="", encoding="utf-8") as file:
+        header, *rows = csv.reader(file)
+    other = write_table(tmp_path / table.name, [header, *rows[::-1]])
+    config = dataclasses.replace(TINY, data=(str(table),))
+    run = RunFolder.create(tmp_path / "run", dataclasses.asdict(config), "sentiment", resume=True)
+    with pytest.raises(RunError, match=r"other content of: train reviews, validation reviews; "):
+        train_sentiment(config, run, load_data(dataclasses.replace(config, data=(str(other),))), resume=True)
+
+
 class SeenError(Exception):
     """What a part was given is known."""
 
@@ -326,7 +354,7 @@ def test_the_language_model_sees_each_text_once_and_none_that_is_validated_on(
 ):
     seen = {}
 
-    def stop(config, run, texts, validation, vocabulary, resume):
+    def stop(config, run, texts, validation, vocabulary, **options):
         seen.update(texts=texts, validation=validation, vocabulary=vocabulary)
         raise SeenError
 

@@ -6,7 +6,7 @@ VENV ?= .venv
 IMAGES ?=
 BIN = $(VENV)/bin
 
-.PHONY: caption test check lint figures clean
+.PHONY: caption test check attack lint figures clean
 
 caption: $(VENV)/.samples
 	@$(BIN)/python -m captioning.predict $(IMAGES)
@@ -18,6 +18,10 @@ test: $(VENV)/.test lint
 # What to run while writing: linters, doctests and the tests that run no networks, in under a minute.
 check: $(VENV)/.test lint
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -q -m "not slow"
+
+# Kills, full disks and damaged files, for the better part of an hour; docs/reliability.md has the results.
+attack: $(VENV)/.test
+	$(BIN)/python -m pytest tests/attack --attack -s
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .

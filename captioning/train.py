@@ -50,7 +50,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         import_tensorflow_quietly()
         from captioning.training.run import train_captioner
 
-        result = train_captioner(config, run, data, resume=arguments.resume, cache_dir=arguments.cache)
+        result = train_captioner(
+            config,
+            run,
+            data,
+            resume=arguments.resume,
+            cache_dir=arguments.cache,
+            save_every=arguments.save_every,
+        )
     best = ", ".join(f"{name} {value:.4f}" for name, value in result.best_metrics.items())
     print(f"Best epoch {result.best_epoch}: {best}.")
     print(f"Saved to {run.path}.")

@@ -37,7 +37,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         import_tensorflow_quietly()
         from charlm.training.run import train_charlm
 
-        result = train_charlm(config, run, data, resume=arguments.resume, cache_dir=arguments.cache)
+        result = train_charlm(
+            config,
+            run,
+            data,
+            resume=arguments.resume,
+            cache_dir=arguments.cache,
+            save_every=arguments.save_every,
+        )
     nats = result.best_metrics["val_nats"]
     print(f"Best epoch {result.best_epoch}: {nats:.4f} nats per character of the validation text, windowed.")
     print(f"Saved to {run.path}.")

@@ -10,7 +10,7 @@ from sentiment.app import APP
 from sentiment.config import LANGUAGE_FOLDER, SentimentConfig
 from sentiment.training.preparation import load_data
 from shared.commands import open_run, parse_training, training_parser
-from shared.runs.folder import RunError
+from shared.runs.folder import RunError, RunFolder
 from shared.system.cli import run_script
 from shared.system.quiet import import_tensorflow_quietly
 
@@ -23,7 +23,7 @@ DESCRIPTION = (
 def parse_arguments(argv: Sequence[str] | None = None) -> tuple[argparse.Namespace, SentimentConfig]:
     parser = training_parser(APP, DESCRIPTION)
     arguments, config = parse_training(APP, parser, argv, recipe=lambda data: SentimentConfig())
-    if not arguments.resume and (arguments.out / LANGUAGE_FOLDER / "last.npz").exists():
+    if not arguments.resume and RunFolder(arguments.out / LANGUAGE_FOLDER, {}).has_begun:
         raise RunError(
             f"{arguments.out} already holds a run, stopped in its language model; continue it with --resume, "
             "or choose another folder."
@@ -39,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         import_tensorflow_quietly()
         from sentiment.training.run import train_sentiment
 
-        result = train_sentiment(config, run, data, resume=arguments.resume)
+        result = train_sentiment(config, run, data, resume=arguments.resume, save_every=arguments.save_every)
     best = result.best_metrics
     print(
         f"Best epoch {result.best_epoch}: {best['val_accuracy']:.2%} of the validation texts right, log loss "

@@ -13,25 +13,37 @@ from typing import Any
 
 from shared.application import Application
 from shared.runs.config import RunConfig
-from shared.runs.folder import RunFolder, run_name
+from shared.runs.folder import RunFolder, check_free, make_run_folder
+from shared.runs.lock import sole_writer
+from shared.runs.names import run_name
 from shared.runs.presets import make_preset
 from shared.system.cli import Parser
-from shared.system.options import add_config_arguments, config_from_arguments
-from shared.system.output import check_free
+from shared.system.files import PARTIAL, remove_partial_files
+from shared.system.options import add_config_arguments, config_from_arguments, positive_number
+from shared.system.output import check_free as check_output_free
+from shared.system.quiet import import_tensorflow_quietly
 
 
 def training_parser(app: Application, description: str) -> Parser:
-    """The parser of `APP.train`: an option for each setting, `--out` and `--resume`."""
+    """The parser of `APP.train`: an option for each setting, `--out`, `--resume` and `--save-every`."""
     parser = Parser(
         f"{app.name}.train",
         description=description,
-        epilog="Ctrl-C saves and stops; the same --out with --resume continues. Exit status: 0; 2 if the run "
-        "could not be done; 130 after Ctrl-C.",
+        epilog="Ctrl-C saves and stops; the same --out with --resume continues, also after a crash. Exit "
+        "status: 0; 2 if the run could not be done; 130 after Ctrl-C.",
     )
     add_config_arguments(parser, app.config)
     parser.add_argument("--out", type=Path, help="run folder (default: runs/ and the name of the data)")
     parser.add_argument(
         "--resume", action="store_true", help="continue the stopped run in --out, with its settings"
+    )
+    parser.add_argument(
+        "--save-every",
+        type=positive_number,
+        default=10.0,
+        metavar="MINUTES",
+        help="time between two checkpoints within an epoch; one is written after each epoch, too "
+        "(default: %(default)g)",
     )
     return parser
 
@@ -61,21 +73,32 @@ def parse_training(
 def open_run(app: Application, arguments: argparse.Namespace, config: RunConfig) -> Iterator[RunFolder]:
     """The run folder of `APP.train`; a new run that fails before its first step leaves none.
 
+    No other process can write in the folder meanwhile.
+
     Raises:
-        RunError: the folder holds something else, or with `--resume`, no run with these settings.
+        RunError: the folder is in use, holds something else, or with `--resume`, no run with these settings.
         FileError: it cannot be made.
     """
-    existed = arguments.out.exists()
+    path, existed = arguments.out, arguments.out.exists()
+    # What can be refused is refused before anything is written.
     if arguments.resume:
-        run = _resumed(app, arguments.out, config)
+        _resumed(app, path, config)
     else:
-        run = RunFolder.create(arguments.out, dataclasses.asdict(config), app.name)
-    try:
-        yield run
-    except BaseException:
-        if not existed and not run.holds_work:
-            shutil.rmtree(run.path, ignore_errors=True)
-        raise
+        check_free(path, app.name)
+    make_run_folder(path)
+    with sole_writer(path):
+        remove_partial_files(path)
+        try:
+            if arguments.resume:
+                run = _resumed(app, path, config)
+                run.begin_anew()
+            else:
+                run = RunFolder.create(path, dataclasses.asdict(config), app.name)
+            yield run
+        except BaseException:
+            if not existed and not RunFolder(path, {}).holds_work:
+                _remove(path)
+            raise
 
 
 def _resumed(app: Application, path: Path, config: RunConfig) -> RunFolder:
@@ -84,6 +107,14 @@ def _resumed(app: Application, path: Path, config: RunConfig) -> RunFolder:
     run.config = dataclasses.asdict(app.config.from_run(run))
     run.check_settings(dataclasses.asdict(config))
     return run
+
+
+def _remove(path: Path) -> None:
+    """Removes the folder of a run; if the process is killed meanwhile, no half of a run is in its place."""
+    removed = path.with_name(f"{PARTIAL}{os.getpid()}.{path.name}")
+    with contextlib.suppress(OSError):
+        path.rename(removed)
+        shutil.rmtree(removed)
 
 
 def export_parser(app: Application, description: str) -> Parser:
@@ -105,7 +136,7 @@ def load_to_export(app: Application, arguments: argparse.Namespace) -> Any:
         UserError: there is no such model, it is an exported one, or `--out` is taken.
     """
     app.find(arguments.model, trainable=True)
-    check_free(arguments.out)
+    check_output_free(arguments.out)
     # Where Keras sees a GPU, it writes operations into the graph that a computer without one does not have.
     os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
     return app.load(arguments.model, trainable=True)
@@ -120,7 +151,10 @@ def preset_script(app: Application, argv: Sequence[str] | None = None) -> int:
     parser.add_argument("out", type=Path, help="folder of the preset")
     arguments = parser.parse_args(argv)
     run = RunFolder.open(arguments.run, app.name)
-    size = make_preset(run, arguments.out, app.preset_files, app.optional_files)
+    run.require_best_weights()
+    import_tensorflow_quietly()
+    model = app.load_run(run)
+    size = make_preset(run, model, arguments.out, app.preset_files, app.optional_files)
     print(f"Wrote {arguments.out}, {size / 1e6:.1f} MB.")
     return 0
 

@@ -9,6 +9,7 @@ import pytest
 
 import shared
 import unrolled
+from shared.runs.folder import RunFolder
 from shared.system.cli import UserError
 
 ROOT = Path(unrolled.__file__).parent
@@ -32,7 +33,7 @@ def test_models_are_the_presets_with_their_sizes_and_cards(capsys):
     for line in lines:
         name, size, card = re.search(r"(\S+) +([\d.]+) MB +(\S+)$", line).groups()
         assert Path(card).is_file()
-        weights = (Path(card).parent / "best.weights.h5").stat().st_size
+        weights = RunFolder(Path(card).parent, {}).best_weights.stat().st_size
         assert weights / 1e6 < float(size) < 25, name
 
 

@@ -31,7 +31,7 @@ from captioning.data.tables import TABLES, read_captions
 from captioning.data.tfds import read_shapes, read_tfds
 from shared.data.source import DataError, nothing_usable, unknown_source
 from shared.data.tables import kind_of
-from shared.runs.folder import run_name
+from shared.runs.names import run_name
 
 SHAPES = "shapes"
 

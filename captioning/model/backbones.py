@@ -3,7 +3,6 @@
 import difflib
 import itertools
 import re
-import warnings
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -15,6 +14,7 @@ from keras import layers, ops
 
 from captioning.model import efficientnet_lite as lite
 from captioning.model.pth import WeightsError
+from shared.runs.hdf5 import load_hdf5_weights
 from shared.system.cli import UserError
 
 SMALL_CNN = "small_cnn"
@@ -158,7 +158,7 @@ def load_weights_file(model: keras.Model, path: Path, name: str) -> None:
         raise WeightsError(
             f"There is no weights file {path}. Expected imagenet, none, or a .h5, .keras, .npz or .pth file."
         )
-    readers = {".npz": _load_npz, ".pth": _load_pth, ".h5": _load_keras, ".keras": _load_keras}
+    readers = {".npz": _load_npz, ".pth": _load_pth, ".h5": load_hdf5_weights, ".keras": load_hdf5_weights}
     if path.suffix not in readers:
         raise WeightsError(
             f"{path} is not a weights file: expected a name that ends in .h5, .keras, .npz or .pth."
@@ -272,12 +272,6 @@ def _download_imagenet(name, build, model):
             "no download."
         ) from error
     model.set_weights(loaded.get_weights())
-
-
-def _load_keras(model, path):
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # where a file does not fit, Keras warns for each part, then raises
-        model.load_weights(str(path))
 
 
 def _load_pth(model, path):

@@ -19,7 +19,7 @@ from PIL import Image
 from captioning.data.examples import Example, LazyImage
 from captioning.model.encoder import Encoder
 from shared.system.cli import UserError
-from shared.system.files import write_text_atomic
+from shared.system.files import remove_partial_files, take_lock, write_text_atomic
 from shared.system.progress import progress_bar
 
 LOADING_THREADS = 4
@@ -179,7 +179,12 @@ class _Cache:
         """Keeps other processes from writing the same features; rereads what they wrote before."""
         self.folder.mkdir(parents=True, exist_ok=True)
         with open(self.folder / "lock", "a") as lock:
-            _lock(lock, self.folder)
+            if not take_lock(lock):
+                raise FeatureError(
+                    f"Another process is writing the features in {self.folder}. Wait until it is done, then "
+                    "start again."
+                )
+            remove_partial_files(self.folder)
             self._read_state()
             yield
 
@@ -260,16 +265,3 @@ def _identity(image) -> str:
     if isinstance(image, np.ndarray):
         return f"{image.shape} {image.dtype} {hashlib.sha256(np.ascontiguousarray(image)).hexdigest()}"
     return hashlib.sha256(image).hexdigest()
-
-
-def _lock(file, folder):
-    try:
-        import fcntl
-    except ImportError:  # Windows: nothing prevents two processes at once
-        return
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise FeatureError(
-            f"Another process is writing the features in {folder}. Wait until it is done, then start again."
-        ) from None

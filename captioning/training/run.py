@@ -13,6 +13,7 @@ from captioning.data.similar import shared_photographs
 from captioning.model.captioner import Captioner
 from captioning.model.ensemble import check_vocabulary
 from captioning.training.batches import CaptionBatches, encode_captions
+from captioning.training.checksums import data_checksums
 from captioning.training.losses import CaptionLoss, CiderReward, SelfCriticalLoss
 from captioning.training.memory import check_memory
 from captioning.training.sources import FeatureSource, PixelSource
@@ -33,6 +34,7 @@ def train_captioner(
     *,
     resume: bool = False,
     cache_dir: Path | None = None,
+    save_every: float | None = None,
 ) -> TrainResult:
     """Trains a captioner in a run folder.
 
@@ -40,8 +42,9 @@ def train_captioner(
         config: settings of the run.
         run: its folder.
         data: what `captioning.data.load_examples` read from `config.data`.
-        resume: continue from the run's last checkpoint.
+        resume: continue from the run's last checkpoint, if it has one.
         cache_dir: folder of the feature cache.
+        save_every: minutes between two checkpoints within an epoch; None: only after each epoch.
 
     Returns:
         History, best epoch and its metrics.
@@ -49,6 +52,7 @@ def train_captioner(
     Raises:
         UserError: the data cannot be used, or the settings do not fit them.
     """
+    resume = resume and run.has_checkpoint
     keras.utils.set_random_seed(config.seed)
     if data.problems:
         sources = " ".join(config.data)
@@ -80,6 +84,8 @@ def train_captioner(
         clip_norm=config.clip_norm,
         average=config.average_decay,
         resume=resume,
+        save_every=save_every,
+        data=data_checksums(training.examples, validation.examples),
     )
 
 

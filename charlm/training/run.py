@@ -13,6 +13,7 @@ from charlm.model.char_lm import CharLM
 from charlm.model.scoring import Scorer
 from charlm.prediction.generate import generate
 from charlm.text.characters import CharacterVocabulary
+from shared.runs.checksums import array_checksum
 from shared.runs.folder import RunFolder
 from shared.system.cli import UserError
 from shared.training.loop import TrainResult, train
@@ -34,6 +35,7 @@ def train_charlm(
     *,
     resume: bool = False,
     cache_dir: Path | None = None,
+    save_every: float | None = None,
 ) -> TrainResult:
     """Trains a character model in a run folder.
 
@@ -41,8 +43,9 @@ def train_charlm(
         config: settings of the run.
         run: its folder.
         data: the text.
-        resume: continue from the run's last checkpoint.
+        resume: continue from the run's last checkpoint, if it has one.
         cache_dir: folder for the ids of a text that is too long for memory.
+        save_every: minutes between two checkpoints within an epoch; None: only after each epoch.
 
     Returns:
         History, best epoch and its metrics.
@@ -50,6 +53,7 @@ def train_charlm(
     Raises:
         UserError: the text cannot be used, or the settings do not fit it.
     """
+    resume = resume and run.has_checkpoint
     keras.utils.set_random_seed(config.seed)
     print(f"{data.name}: {data.rule}.", flush=True)
     _check_validation(data)
@@ -88,6 +92,11 @@ def train_charlm(
         keep_carry=True,
         size=CHARACTERS,
         resume=resume,
+        save_every=save_every,
+        data={
+            "training text": array_checksum(ids["train"]),
+            "validation text": array_checksum(ids["validation"]),
+        },
     )
 
 

@@ -1,6 +1,6 @@
 """What a run makes of its reviews before training: words, labels, vocabulary and targets."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -9,6 +9,7 @@ from sentiment.data.labels import load_labels, save_labels
 from sentiment.data.load import load_reviews
 from sentiment.data.reviews import Review, ReviewData, print_problems
 from sentiment.text.words import split_words
+from shared.runs.checksums import items_checksum
 from shared.runs.folder import RunFolder
 from shared.system.cli import UserError
 from shared.system.progress import progress_bar
@@ -43,6 +44,20 @@ def words_of_splits(config: SentimentConfig, data: ReviewData) -> dict[str, list
         ("train", "validation", "test") if config.pretrain or config.teachers else ("train", "validation")
     )
     return {split: split_all([review.text for review in data.splits.get(split, ())]) for split in splits}
+
+
+def data_checksums(data: ReviewData, taught: Iterable[object]) -> dict[str, str]:
+    """The checksums of the data of a run, by the name of the part: texts, labels and their order.
+
+    Args:
+        data: the labelled reviews.
+        taught: the texts that teachers labelled, with their labels.
+    """
+    reviews = {
+        f"{split} reviews": items_checksum([review.text, review.label] for review in data.split(split))
+        for split in ("train", "validation")
+    }
+    return {**reviews, "texts labelled by teachers": items_checksum(taught)}
 
 
 def run_labels(run: RunFolder, data: ReviewData, resume: bool) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from sentiment.data.load import load_texts
 from sentiment.model.language import WordLM
 from sentiment.text.words import encode_words
 from sentiment.training.preparation import split_all
+from shared.runs.checksums import array_checksum
 from shared.runs.folder import RunFolder
 from shared.system.cli import UserError
 from shared.text.vocabulary import Vocabulary
@@ -33,7 +34,11 @@ SHARED_SETTINGS = ("cell", "units", "depth", "bidirectional", "embedding_size")
 
 
 def prepare_language_model(
-    config: SentimentConfig, run: RunFolder, words: Mapping[str, Sequence[Sequence[str]]], resume: bool
+    config: SentimentConfig,
+    run: RunFolder,
+    words: Mapping[str, Sequence[Sequence[str]]],
+    resume: bool,
+    save_every: float | None = None,
 ) -> WordLM | None:
     """The language model that a run starts from, trained now unless that is done; None if it has none.
 
@@ -42,6 +47,7 @@ def prepare_language_model(
         run: its folder, in which the language model has its own.
         words: the words of each review, by the names of the splits.
         resume: whether the run continues.
+        save_every: minutes between two checkpoints within an epoch; None: only after each epoch.
 
     Raises:
         UserError: the named language model cannot be used, or there are no texts to train one on.
@@ -51,14 +57,22 @@ def prepare_language_model(
     if not config.pretrain:
         return None
     path = run.path / LANGUAGE_FOLDER
-    if not run.last_checkpoint.exists():
-        resume = resume and (path / "last.npz").exists()
+    if not run.has_checkpoint:
+        resume = resume and (path / "config.json").exists()
         texts = _texts_to_learn_from(config, words)
         order = np.random.default_rng(config.seed).permutation(len(texts))
         language = language_run(config, path, resume)
         vocabulary = Vocabulary.build(texts, config.min_count, config.max_vocabulary)
         shuffled = [texts[index] for index in order]
-        train_language_model(config, language, shuffled, words["validation"], vocabulary, resume=resume)
+        train_language_model(
+            config,
+            language,
+            shuffled,
+            words["validation"],
+            vocabulary,
+            resume=language.has_checkpoint,
+            save_every=save_every,
+        )
     return load_language_model(path, config)
 
 
@@ -79,6 +93,7 @@ def train_language_model(
     vocabulary: Vocabulary,
     *,
     resume: bool = False,
+    save_every: float | None = None,
 ) -> TrainResult:
     """Trains a `WordLM` in a run folder of its own.
 
@@ -89,6 +104,7 @@ def train_language_model(
         validation: the words of each validation text.
         vocabulary: of the language model and the classifier.
         resume: continue from the run's last checkpoint.
+        save_every: minutes between two checkpoints within an epoch; None: only after each epoch.
 
     Returns:
         History, best epoch and its metrics.
@@ -124,6 +140,8 @@ def train_language_model(
         keep_carry=True,
         size=WORDS,
         resume=resume,
+        save_every=save_every,
+        data={"training texts": array_checksum(ids), "validation texts": array_checksum(held_out)},
     )
 
 

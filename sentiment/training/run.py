@@ -11,6 +11,7 @@ from sentiment.training.batches import ReviewBatches
 from sentiment.training.loss import Loss
 from sentiment.training.optimizer import make_optimizer
 from sentiment.training.preparation import (
+    data_checksums,
     label_indices,
     run_labels,
     run_vocabulary,
@@ -29,7 +30,12 @@ REVIEWS = Size("reviews", lambda batch: len(batch["targets"]))
 
 
 def train_sentiment(
-    config: SentimentConfig, run: RunFolder, data: ReviewData, *, resume: bool = False
+    config: SentimentConfig,
+    run: RunFolder,
+    data: ReviewData,
+    *,
+    resume: bool = False,
+    save_every: float | None = None,
 ) -> TrainResult:
     """Trains a sentiment model in a run folder. Teachers label texts first, then a language model is trained.
 
@@ -37,7 +43,8 @@ def train_sentiment(
         config: settings of the run.
         run: its folder; the language model has a run folder inside.
         data: the reviews, from `sentiment.training.preparation.load_data`.
-        resume: continue from the run's last checkpoint, or that of its language model.
+        resume: continue from the run's last checkpoint, or that of its language model, if there is one.
+        save_every: minutes between two checkpoints within an epoch; None: only after each epoch.
 
     Returns:
         History, best epoch and its metrics.
@@ -46,10 +53,10 @@ def train_sentiment(
         UserError: the reviews cannot be used, or the settings do not fit them.
     """
     words = words_of_splits(config, data)
-    has_checkpoint = resume and run.last_checkpoint.exists()
+    has_checkpoint = resume and run.has_checkpoint
     labels = run_labels(run, data, has_checkpoint)
     taught, soft_targets = taught_texts(config, run, data, words, labels, resume)
-    language_model = prepare_language_model(config, run, words, resume)
+    language_model = prepare_language_model(config, run, words, resume, save_every)
     # The same random numbers follow, whether teachers and language model ran now or in an earlier process.
     keras.utils.set_random_seed(config.seed)
     given = None if language_model is None else language_model.vocabulary
@@ -88,4 +95,6 @@ def train_sentiment(
         average=config.average_decay,
         size=REVIEWS,
         resume=has_checkpoint,
+        save_every=save_every,
+        data=data_checksums(data, zip(taught, soft_targets.tolist(), strict=True)),
     )

@@ -3,50 +3,39 @@
 ```
 config.json       {"app", "format_version", "unrolled_version", "config": {...}}
 vocabulary.json   the tokens, with a checksum
-best.weights.h5   the best weights so far, as `keras.Model.load_weights` reads them
+best.safetensors  the best weights so far, and checksums: `shared.runs.weights`
 last.npz          everything that a run needs to resume exactly where it stopped
+previous.npz      the checkpoint before that, in case the last one is damaged
 history.csv       one row for each epoch
 samples.txt       what the model wrote after each epoch
 tensorboard/      event files
+.lock             who writes the folder: `shared.runs.lock`
 ```
 
-A preset is such a folder with weights in float16. Nothing is pickled. This module imports neither
-Keras nor TensorFlow.
+Runs of earlier versions have `best.weights.h5`, which Keras wrote. A preset is such a folder with weights in
+float16. Nothing is pickled. This module imports neither Keras nor TensorFlow, nor NumPy at its top.
 """
 
-import contextlib
-import csv
 import json
 import os
-import re
-import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import shared
+from shared.runs.table import read_table, write_table
 from shared.system.cli import UserError
-from shared.system.files import write_atomic, write_text_atomic
+from shared.system.files import PARTIAL, append_text, cut_file, write_text_atomic
 
 FORMAT_VERSION = 1
+WEIGHTS_FILE = "best.safetensors"
+OLD_WEIGHTS_FILE = "best.weights.h5"  # of earlier versions
+LOCK_FILE = ".lock"
+LEFTOVERS = (LOCK_FILE, PARTIAL)  # of a process that was killed before it wrote the settings
 
 
 class RunError(UserError):
     """A run folder that is not what it should be, or that could not be written."""
-
-
-def run_name(source: str) -> str:
-    """What to call a run on a source of data: the file or folder without suffix, or the source's own name.
-
-    Example:
-
-    >>> run_name("tfds:imdb_reviews")
-    'tfds-imdb_reviews'
-    """
-    if source == "-":
-        return "standard-input"
-    path = Path(source)
-    return path.resolve().stem if path.exists() else re.sub(r"[^\w.-]+", "-", source)
 
 
 class RunFolder:
@@ -55,6 +44,12 @@ class RunFolder:
     def __init__(self, path: Path, config: Mapping[str, object]):
         self.path = path
         self.config = dict(config)
+        self.vocabulary_file = path / "vocabulary.json"
+        self.last_checkpoint = path / "last.npz"
+        self.previous_checkpoint = path / "previous.npz"
+        self.history_file = path / "history.csv"
+        self.samples_file = path / "samples.txt"
+        self.tensorboard_dir = path / "tensorboard"
 
     @classmethod
     def create(
@@ -78,22 +73,18 @@ class RunFolder:
         if resume:
             run = cls.open(path, app)
             run.check_settings(config)
+            run.begin_anew()
             return run
         run = cls(path, config)
-        _check_free(run, app)
+        check_free(path, app)
         record = {
             "app": app,
             "format_version": FORMAT_VERSION,
             "unrolled_version": shared.__version__,
             "config": config,
         }
-        try:
-            path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise RunError(
-                f"could not make the run folder {path}: {error.strerror or error}. "
-                "Choose another folder, where you may write."
-            ) from error
+        make_run_folder(path)
+        run.begin_anew()
         write_text_atomic(path / "config.json", json.dumps(record, indent=2) + "\n")
         return run
 
@@ -109,21 +100,7 @@ class RunFolder:
         if not path.is_dir():
             what = "it is a file" if path.exists() else "nothing of that name exists"
             raise RunError(f"there is no run folder {path}: {what}. Name a folder that training has made.")
-        try:
-            record = json.loads((path / "config.json").read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            raise RunError(
-                f"{path} is not a run folder: it has no config.json. Name a folder that training has made."
-            ) from None
-        except (OSError, ValueError) as error:
-            raise RunError(
-                f"{path / 'config.json'} cannot be read: {error}. Restore the file from a copy of the run."
-            ) from error
-        if not isinstance(record, dict) or not isinstance(record.get("config"), dict):
-            raise RunError(
-                f"{path / 'config.json'} does not describe a run: it has no settings under 'config'. "
-                "Name another folder."
-            )
+        record = _read_record(path)
         if record.get("app") != app:
             raise RunError(
                 f"{path} holds a run of {record.get('app')!r}; expected one of {app!r}. Name another folder."
@@ -139,7 +116,7 @@ class RunFolder:
         """Checks that the run can continue with these settings.
 
         Raises:
-            RunError: it was started with others.
+            RunError: it was started with others, or is a finished model without a checkpoint.
         """
         names = sorted(
             name
@@ -152,36 +129,40 @@ class RunFolder:
                 f"the run in {self.path} was started with other settings ({changes}); "
                 "continue it with the same ones, or start a new run in another folder"
             )
+        # The history is written after the first checkpoint, and is part of a preset.
+        if not self.has_checkpoint and self.best_weights.exists() and self.history_file.exists():
+            raise RunError(
+                f"{self.path} has a history but no checkpoint {self.last_checkpoint.name}, as a preset does: "
+                "it cannot be resumed. Start a new run in another folder."
+            )
 
     @property
     def best_weights(self) -> Path:
-        return self.path / "best.weights.h5"
+        """The file of the best weights; in a run of an earlier version, the one that it wrote."""
+        new, old = self.path / WEIGHTS_FILE, self.path / OLD_WEIGHTS_FILE
+        return old if old.exists() and not new.exists() else new
 
     @property
-    def last_checkpoint(self) -> Path:
-        return self.path / "last.npz"
+    def has_checkpoint(self) -> bool:
+        """Whether the run can resume where it stopped."""
+        return self.last_checkpoint.exists() or self.previous_checkpoint.exists()
 
     @property
-    def vocabulary_file(self) -> Path:
-        return self.path / "vocabulary.json"
-
-    @property
-    def history_file(self) -> Path:
-        return self.path / "history.csv"
-
-    @property
-    def samples_file(self) -> Path:
-        return self.path / "samples.txt"
-
-    @property
-    def tensorboard_dir(self) -> Path:
-        return self.path / "tensorboard"
+    def has_begun(self) -> bool:
+        """Whether the run saved weights or a checkpoint."""
+        return self.best_weights.exists() or self.has_checkpoint
 
     @property
     def holds_work(self) -> bool:
         """Whether the folder holds more than what a run writes before its first step."""
-        files = (path for path in self.path.rglob("*") if path.is_file())
+        files = (path for path in self.path.rglob("*") if path.is_file() and not path.name.startswith("."))
         return any(file.suffix != ".json" and file != self.samples_file for file in files)
+
+    def begin_anew(self) -> None:
+        """Removes what the run wrote before its first checkpoint, where it has none."""
+        if not self.has_checkpoint:
+            for file in (self.path / WEIGHTS_FILE, self.path / OLD_WEIGHTS_FILE, self.samples_file):
+                file.unlink(missing_ok=True)
 
     def require_best_weights(self) -> Path:
         """The file of the best weights.
@@ -196,6 +177,24 @@ class RunFolder:
             )
         return self.best_weights
 
+    def save_best_weights(self, model: Any) -> None:
+        """Writes the weights of a model as the best so far.
+
+        Raises:
+            FileError: the file cannot be written; the old one is unchanged.
+            RunError: a weight is NaN or infinite.
+        """
+        from shared.runs.weights import save_weights
+
+        try:
+            save_weights(self.path / WEIGHTS_FILE, model)
+        except ValueError as error:
+            raise RunError(
+                f"The weights were not saved: {error}. What {self.path} holds is unchanged. Try a lower "
+                "learning rate, and look for bad numbers in the data."
+            ) from error
+        (self.path / OLD_WEIGHTS_FILE).unlink(missing_ok=True)
+
     def load_best_weights(self, model: Any, tokens: int) -> None:
         """Reads the best weights into a model that was made with the run's settings and vocabulary.
 
@@ -204,15 +203,14 @@ class RunFolder:
             tokens: size of its vocabulary, for the message.
 
         Raises:
-            RunError: there are none yet, they do not fit, or the file is damaged.
+            RunError: there are none yet, they do not fit, a file was changed, or one is damaged.
         """
+        from shared.runs.weights import load_weights
+
         weights = self.require_best_weights()
         try:
-            with warnings.catch_warnings():
-                # Of weights that do not fit, Keras warns layer by layer before it raises its error.
-                warnings.filterwarnings("ignore", "Skipping nested container", UserWarning)
-                model.load_weights(weights)
-        except (ValueError, OSError, KeyError) as error:
+            load_weights(weights, model)
+        except Exception as error:  # h5py and Keras raise errors of many types on a damaged file
             raise RunError(
                 f"{weights} does not fit the {tokens} tokens of {self.vocabulary_file.name} and the "
                 f"config.json beside it, or is damaged ({str(error).strip().partition(chr(10))[0]}). "
@@ -220,61 +218,84 @@ class RunFolder:
             ) from error
 
     def write_history(self, rows: Iterable[Mapping[str, object]]) -> None:
-        """Replaces `history.csv`. Numbers are written so that reading them gives the same bits; columns that
-        a row does not have stay empty in it."""
-        rows = [{name: _plain(value) for name, value in row.items()} for row in rows]
-        columns = list(dict.fromkeys(name for row in rows for name in row))
-
-        def write(path: Path) -> None:
-            with path.open("w", encoding="utf-8", newline="") as file:
-                table = csv.DictWriter(file, columns, restval="", lineterminator="\n")
-                if columns:
-                    table.writeheader()
-                table.writerows(rows)
-
-        write_atomic(self.history_file, write)
+        """Replaces `history.csv` by a row of numbers for each epoch."""
+        write_table(self.history_file, rows)
 
     def read_history(self) -> list[dict[str, int | float | str]]:
-        """The rows of `history.csv`, numbers as numbers, empty cells left out; `[]` if there is no file."""
-        if not self.history_file.is_file():
-            return []
-        with self.history_file.open(encoding="utf-8", newline="") as file:
-            return [
-                {name: _parse(text) for name, text in row.items() if text != ""}
-                for row in csv.DictReader(file)
-            ]
+        """The rows of `history.csv`; `[]` if there is no file.
+
+        Raises:
+            RunError: the file is damaged.
+        """
+        try:
+            return read_table(self.history_file)
+        except (OSError, ValueError) as error:
+            raise RunError(
+                f"{self.history_file} is damaged: {error}. Continue the run with --resume, which writes it "
+                "anew, or copy the folder again."
+            ) from error
+
+    @property
+    def samples_size(self) -> int:
+        """The length of `samples.txt` in bytes."""
+        return self.samples_file.stat().st_size if self.samples_file.exists() else 0
 
     def append_samples(self, text: str) -> None:
         """Adds text to `samples.txt`, ended with a line break."""
-        try:
-            with self.samples_file.open("a", encoding="utf-8") as file:
-                file.write(text.rstrip("\n") + "\n")
-        except OSError as error:
-            raise RunError(
-                f"could not write {self.samples_file}: {error.strerror or error}. "
-                "Free some space, or make the folder writable."
-            ) from error
+        append_text(self.samples_file, text.rstrip("\n") + "\n")
+
+    def cut_samples(self, size: int) -> None:
+        """Shortens `samples.txt` to the size in bytes that it had at a checkpoint."""
+        if self.samples_size > size:
+            cut_file(self.samples_file, size)
 
 
-def _check_free(run: RunFolder, app: str) -> None:
-    path = run.path
+def _read_record(path: Path) -> dict[str, Any]:
+    """The content of `config.json`."""
+    file = path / "config.json"
+    try:
+        record = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise RunError(
+            f"{path} is not a run folder: it has no config.json. Name a folder that training has made, or "
+            "start a run there without --resume."
+        ) from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise RunError(f"{file} cannot be read: {error}. Restore the file from a copy of the run.") from error
+    if not isinstance(record, dict) or not isinstance(record.get("config"), dict):
+        raise RunError(
+            f"{file} does not describe a run: it has no settings under 'config'. Name another folder."
+        )
+    return record
+
+
+def make_run_folder(path: Path) -> None:
+    """Makes the folder of a run where there is none.
+
+    Raises:
+        RunError: it cannot be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(
+            f"could not make the run folder {path}: {error.strerror or error}. "
+            "Choose another folder, where you may write."
+        ) from error
+
+
+def check_free(path: Path, app: str) -> None:
+    """Checks that a new run may begin in a folder.
+
+    Raises:
+        RunError: the folder holds something else.
+    """
+    run = RunFolder(path, {})
     if path.exists() and not path.is_dir():
         raise RunError(f"{path} is a file; a run needs a folder")
-    if run.best_weights.exists() or run.last_checkpoint.exists():
+    if run.has_begun:
         raise RunError(f"{path} already holds a run; continue it with --resume, or choose another folder")
     if (path / "config.json").exists():
         RunFolder.open(path, app)  # it may be that of another application, or of no run at all
-    elif path.is_dir() and any(path.iterdir()):
+    elif path.is_dir() and any(not file.name.startswith(LEFTOVERS) for file in path.iterdir()):
         raise RunError(f"{path} holds files that are not of a run; choose a new or an empty folder")
-
-
-def _plain(value: object) -> object:
-    # The Python twin of a NumPy scalar prints with all its digits.
-    return value.item() if hasattr(value, "item") else value
-
-
-def _parse(text: str) -> int | float | str:
-    for kind in (int, float):
-        with contextlib.suppress(ValueError):
-            return kind(text)
-    return text

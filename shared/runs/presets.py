@@ -1,16 +1,18 @@
 """Small trained models that ship with a package: run folders at half the size, found by name.
 
 A preset holds the files of a run that a model needs, its weights rounded to float16. The model card
-(README.md) is written by hand. This module imports neither Keras nor TensorFlow.
+(README.md) is written by hand. This module imports neither Keras nor
+TensorFlow, nor NumPy at its top.
 """
 
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from shared.runs.folder import RunFolder
+from shared.runs.folder import OLD_WEIGHTS_FILE, WEIGHTS_FILE, RunFolder
 from shared.system.cli import UserError, did_you_mean
-from shared.system.files import FileError, write_atomic
+from shared.system.files import FileError
 
 LARGEST_PRESET = 25 * 10**6  # bytes
 
@@ -54,11 +56,17 @@ def find_model(name: str | Path, presets: Path, app: str) -> Path:
     )
 
 
-def make_preset(run: RunFolder, path: Path, files: Sequence[str] = (), optional: Sequence[str] = ()) -> int:
-    """Writes config, vocabulary, history and half-precision weights of a run into a folder.
+def make_preset(
+    run: RunFolder, model: Any, path: Path, files: Sequence[str] = (), optional: Sequence[str] = ()
+) -> int:
+    """Writes settings, vocabulary, history and half-precision weights of a run into a folder.
+
+    The weights are those of the loaded model, so all that is checked when a model is loaded is checked here,
+    and a preset of a run of an earlier version has the weights file of this one.
 
     Args:
         run: the run.
+        model: its best model.
         path: the folder of the preset.
         files: names of further files that the application keeps in its runs.
         optional: names of files that a run may have; those that it has are copied.
@@ -67,24 +75,21 @@ def make_preset(run: RunFolder, path: Path, files: Sequence[str] = (), optional:
         The size of the folder in bytes.
 
     Raises:
-        RunError: the run has no checkpoint.
-        FileError: the folder cannot be written.
+        FileError: the folder cannot be written, or a file of the run is a link.
         UserError: the preset is larger than a package should carry; it is written all the same.
     """
-    weights = run.require_best_weights()
+    from shared.runs.weights import save_weights
+
+    named = [run.path / "config.json", run.vocabulary_file, run.history_file, *map(run.path.joinpath, files)]
+    named += [run.path / name for name in optional if (run.path / name).exists()]
     try:
         path.mkdir(parents=True, exist_ok=True)
-        for file in (
-            run.path / "config.json",
-            run.vocabulary_file,
-            run.history_file,
-            *map(run.path.joinpath, files),
-            *(run.path / name for name in optional if (run.path / name).exists()),
-        ):
-            shutil.copy(file, path / file.name)
+        for file in named:
+            _copy(file, path)
     except OSError as error:
         raise FileError(f"{path} could not be written: {error}. Name another folder.") from error
-    write_atomic(path / weights.name, lambda file: store_half(weights, file))
+    save_weights(path / WEIGHTS_FILE, model, half=True)
+    (path / OLD_WEIGHTS_FILE).unlink(missing_ok=True)
     size = sum(file.stat().st_size for file in path.iterdir() if file.is_file())
     if size > LARGEST_PRESET:
         raise UserError(
@@ -94,23 +99,8 @@ def make_preset(run: RunFolder, path: Path, files: Sequence[str] = (), optional:
     return size
 
 
-def store_half(source: Path, target: Path) -> None:
-    """Copies a Keras weights file with its float32 arrays as float16; Keras reads both alike."""
-    import h5py
-    import numpy as np
-
-    with h5py.File(source) as original, h5py.File(target, "w") as copy:
-
-        def visit(name, item):
-            if isinstance(item, h5py.Group):
-                group = copy.require_group(name)
-                group.attrs.update(item.attrs)
-                return
-            array = item[()]
-            if array.dtype == np.float32:
-                array = np.clip(array, -65504.0, 65504.0).astype(np.float16)
-            stored = copy.create_dataset(name, data=array, compression="gzip" if array.ndim else None)
-            stored.attrs.update(item.attrs)
-
-        copy.attrs.update(original.attrs)
-        original.visititems(visit)
+def _copy(file: Path, folder: Path) -> None:
+    """Copies a file, but not what a link in a stranger's run leads to."""
+    if file.is_symlink():
+        raise FileError(f"{file} is a link to another file. Put the file itself in its place.")
+    shutil.copy(file, folder / file.name)

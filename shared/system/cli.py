@@ -4,11 +4,15 @@ Imports neither Keras nor TensorFlow, so that `--help` and a mistyped option ans
 """
 
 import argparse
+import contextlib
 import difflib
+import errno
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import NoReturn
+
+FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)  # no space left on the disk, or for this user
 
 
 class UserError(Exception):
@@ -74,8 +78,8 @@ def run_script(main: Callable[[Sequence[str]], int | None], argv: Sequence[str] 
         argv: the arguments without the program's name; by default those of the process.
 
     Returns:
-        What `main` returned; 2 for a `UserError` (or the status its subclass names), 130 for Ctrl-C, and 141
-        where the reader of the output went away.
+        What `main` returned; 2 for a `UserError` (or the status its subclass names) and a full disk, 130 for
+        Ctrl-C, and 141 where the reader of the output went away.
 
     Example:
 
@@ -92,7 +96,8 @@ def run_script(main: Callable[[Sequence[str]], int | None], argv: Sequence[str] 
         sys.stdout.flush()
         return int(status or 0)
     except UserError as error:
-        print(f"{error.label}: {error}", file=sys.stderr)
+        with contextlib.suppress(OSError):  # the terminal may have been closed
+            print(f"{error.label}: {error}", file=sys.stderr)
         return error.status
     except KeyboardInterrupt:
         print("stopped by Ctrl-C", file=sys.stderr)
@@ -101,3 +106,11 @@ def run_script(main: Callable[[Sequence[str]], int | None], argv: Sequence[str] 
         # `... | head` closes the pipe early; the interpreter would complain again when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        # What could not be written may be the output itself, which is flushed again at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        with contextlib.suppress(OSError):
+            print(f"error: {error}. Free some space, then give the command again.", file=sys.stderr)
+        return UserError.status

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM as a request to finish the current step, save and stop."""
+"""Ctrl-C, SIGTERM and SIGHUP as a request to finish the current step, save and stop."""
 
 import contextlib
 import signal
@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 from shared.system.cli import UserError
 
-STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+HANGUP = getattr(signal, "SIGHUP", None)  # sent when the terminal closes; not on Windows
+STOP_SIGNALS = tuple(number for number in (signal.SIGINT, signal.SIGTERM, HANGUP) if number is not None)
 
 
 class Interrupted(UserError):  # noqa: N818 - named like KeyboardInterrupt: a wish, not a fault
@@ -25,7 +26,9 @@ class BrokenOff(BaseException):
 
 
 class StopSignals:
-    """Notes the first Ctrl-C or SIGTERM, so that the running step can finish; the second stops at once.
+    """Notes the first signal to stop, so that the running step can finish; the second stops at once.
+
+    A signal that the process was started to ignore, as `nohup` has it ignore SIGHUP, stays ignored.
 
     Outside the main thread, where Python allows no handlers, it never receives anything.
 
@@ -47,7 +50,9 @@ class StopSignals:
 
     def __enter__(self) -> "StopSignals":
         if threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.signal(number, self._note) for number in STOP_SIGNALS}
+            for number in STOP_SIGNALS:
+                if number != HANGUP or signal.getsignal(number) is not signal.SIG_IGN:
+                    self._before[number] = signal.signal(number, self._note)
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -70,6 +75,8 @@ class StopSignals:
             self._breaks_off = False
 
     def _note(self, number: int, frame: object) -> None:
+        if self.received and number == HANGUP:
+            return  # the terminal and its shell both send one
         if self.received:
             raise KeyboardInterrupt
         self.received = number

@@ -15,18 +15,18 @@ import itertools
 import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import keras
 
-from shared.runs.folder import RunError, RunFolder
+from shared.runs.folder import RunFolder
 from shared.system.cli import UserError
-from shared.system.files import write_atomic
 from shared.system.signals import BrokenOff, Interrupted, StopSignals
-from shared.training.checkpoint import load_checkpoint, save_checkpoint
 from shared.training.history import History
 from shared.training.pace import Pace
 from shared.training.reporting import EXAMPLES, EpochBar, ScalarLog, Size, print_epoch
+from shared.training.saving import Saver
 from shared.training.step import TrainStep
 
 SUMS = ("loss", "gradient_norm", "clip_rate")  # summed over the steps of an epoch
@@ -72,11 +72,14 @@ def train(
     size: Size = EXAMPLES,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     resume: bool = False,
+    save_every: float | None = None,
+    data: Mapping[str, str] = MappingProxyType({}),
 ) -> TrainResult:
     """Trains a model in a run folder.
 
-    After each epoch it writes `best.weights.h5` (where the epoch was the best), `last.npz`, `history.csv` and
-    TensorBoard scalars. Ctrl-C and SIGTERM let the current step finish and save; a second one stops at once.
+    After each epoch it writes `best.safetensors` (if the epoch was the best), `last.npz`, `history.csv` and
+    TensorBoard scalars. Ctrl-C, SIGTERM and SIGHUP let the current step finish and save; a second signal
+    stops at once.
 
     Args:
         model: a built model. Its weights that are trainable now are trained.
@@ -107,6 +110,9 @@ def train(
         callbacks: Keras callbacks. Their epochs count from 0, those of everything else from 1. Their own
             state is not kept in the checkpoint. `model.stop_training` takes effect at the end of the epoch.
         resume: continue from `run.last_checkpoint`.
+        save_every: minutes between two checkpoints within an epoch; None: only after each epoch.
+        data: checksums of the data by the name of the part, such as `{"training texts": "3f5a..."}`; the run
+            resumes only if they are the same.
 
     Returns:
         History, best epoch and its metrics.
@@ -114,7 +120,8 @@ def train(
     Raises:
         Interrupted: a signal stopped the run; all is saved.
         TrainingError: loss or gradient is not finite, or no epoch gave a finite metric.
-        RunError: the checkpoint is absent, damaged or of another model, or a file could not be written.
+        RunError: the checkpoint is absent, damaged or of another model, or the data have changed.
+        FileError: a file could not be written.
         ValueError: an argument cannot be used.
     """
     history = History(monitor, mode, patience)
@@ -125,7 +132,8 @@ def train(
     step = TrainStep(model, optimizer, compute_loss, clip_norm, average, initial_carry)
     model.stop_training = False
     pace = Pace(epochs, steps_per_epoch, minutes, schedule)
-    loop = _Loop(step, batches, pace, run, evaluate, history, keep_carry, size)
+    saver = Saver(run, step.groups, steps_per_epoch, data, save_every)
+    loop = _Loop(step, batches, pace, run, saver, evaluate, history, keep_carry, size)
     if resume:
         loop.load()
         if loop.is_over():
@@ -138,22 +146,18 @@ def train(
 class _Loop:
     """Epochs, checkpoints and early stopping around a `TrainStep`."""
 
-    def __init__(self, step, batches, pace, run, evaluate, history, keep_carry, size):
+    def __init__(self, step, batches, pace, run, saver, evaluate, history, keep_carry, size):
         self._step, self._batches, self._run, self._evaluate = step, batches, run, evaluate
+        self._saver = saver
         self._pace, self._steps = pace, pace.steps_per_epoch
         self._history, self._keep_carry, self._size = history, keep_carry, size
         self._sums = dict.fromkeys(SUMS, 0.0)
 
     def load(self) -> None:
-        state = load_checkpoint(self._run.last_checkpoint, self._step.groups)
-        if state["steps_per_epoch"] != self._steps:
-            raise RunError(
-                f"the run in {self._run.path} was started with {state['steps_per_epoch']} steps an epoch and "
-                f"now there are {self._steps}; continue it with the same data and batch size"
-            )
+        state = self._saver.load()
         self._history.rows, self._sums = state["history"], state["sums"]
         self._pace.seconds = state.get("seconds", self._pace.seconds)
-        if self._run.read_history() != self._history.rows:  # the process ended after one, before the other
+        if self._history.rows:  # the table may be one epoch behind, or damaged
             self._run.write_history(self._history.rows)
 
     @property
@@ -214,6 +218,9 @@ class _Loop:
                 if stop.received:
                     self._save()
                     raise self._interrupted(stop, f"after step {done} of {self._steps} of epoch {epoch}")
+                if self._saver.is_due:
+                    self._save()
+                    self._pace.start_clock()
         if done < self._steps and not self._pace.is_out_of_time:
             raise ValueError(f"batches({epoch}) gave {done} batches; steps_per_epoch is {self._steps}")
         return bar.seconds, bar.rate
@@ -249,23 +256,18 @@ class _Loop:
                     metrics = self._evaluate(epoch)
                 row.update({name: float(value) for name, value in metrics.items()})
                 if self._history.append(row):
-                    write_atomic(self._run.best_weights, self._step.model.save_weights)
+                    self._run.save_best_weights(self._step.model)
         except BrokenOff:
             self._save()  # all steps are done and the sums are there: the next process evaluates again
             raise self._interrupted(stop, f"before the evaluation of epoch {epoch}") from None
         self._sums = dict.fromkeys(SUMS, 0.0)
+        self._saver.keep_samples()
         self._save()
         self._run.write_history(self._history.rows)
         return row, list(metrics)
 
     def _save(self) -> None:
-        state = {
-            "history": self._history.rows,
-            "sums": self._sums,
-            "steps_per_epoch": self._steps,
-            **self._pace.state,
-        }
-        save_checkpoint(self._run.last_checkpoint, self._step.groups, state)
+        self._saver.save({"history": self._history.rows, "sums": self._sums, **self._pace.state})
 
     def _interrupted(self, stop, where: str) -> Interrupted:
         return Interrupted(

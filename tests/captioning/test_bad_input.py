@@ -67,19 +67,19 @@ def make_runs(folder):
     run = RunFolder.create(folder / "run", vars(config), "captioning")
     Vocabulary.build([WORDS]).save(run.vocabulary_file)
     keras.utils.set_random_seed(3)
-    Captioner.from_settings(config, Vocabulary.load(run.vocabulary_file)).save_weights(run.best_weights)
+    run.save_best_weights(Captioner.from_settings(config, Vocabulary.load(run.vocabulary_file)))
     foreign = RunFolder.create(folder / "foreign", vars(config), "captioning")
     words = Vocabulary.build([["zebras", "graze"]])
     words.save(foreign.vocabulary_file)
-    Captioner.from_settings(config, words).save_weights(foreign.best_weights)
-    damaged = {
-        name: shutil.copytree(run.path, folder / name) for name in ("young", "edited", "other", "torn")
-    }
-    (damaged["young"] / "best.weights.h5").unlink()
+    foreign.save_best_weights(Captioner.from_settings(config, words))
+    names = ("young", "edited", "other", "torn", "preset")
+    damaged = {name: shutil.copytree(run.path, folder / name) for name in names}
+    (damaged["preset"] / "history.csv").write_text("epoch\n1\n")
+    (damaged["young"] / "best.safetensors").unlink()
     words = (damaged["edited"] / "vocabulary.json").read_text()
     (damaged["edited"] / "vocabulary.json").write_text(words.replace('"dog"', '"cat"'))
     Vocabulary.build([WORDS, ["cat"]]).save(damaged["other"] / "vocabulary.json")
-    (damaged["torn"] / "best.weights.h5").write_bytes(run.best_weights.read_bytes()[:5000])
+    (damaged["torn"] / "best.safetensors").write_bytes(run.best_weights.read_bytes()[:5000])
 
 
 @pytest.fixture(scope="module")
@@ -179,7 +179,7 @@ REFUSED = [
     (predict, "good.jpg --model young", "no checkpoint yet"),
     (predict, "good.jpg --model edited", "was changed after it was written"),
     (predict, "good.jpg --model other", "does not fit the 9 tokens of vocabulary.json"),
-    (predict, "good.jpg --model torn", "or is damaged (Unable to"),
+    (predict, "good.jpg --model torn", "or is damaged (it is no weights file"),
     (predict, "good.jpg --model run --model foreign", "Model 2 of the ensemble has other words"),
     (predict, "good.jpg --model run --must zebra", "does not know the word 'zebra' of must"),
     (predict, "good.jpg --model run --prefix xylophone", "does not know the word 'xylophone' of prefix"),
@@ -193,10 +193,10 @@ REFUSED = [
     (train, f"{TRAIN} --teachers foreign", "The teacher foreign has other words"),
     (train, f"{TRAIN} --encoder resnet5", "no encoder 'resnet5'. Did you mean ResNet50"),
     (train, f"{TRAIN} --encoder-weights weights.h5", "does not hold the weights of small_cnn"),
-    (train, f"{TRAIN} --encoder-weights run/best.weights.h5", "does not hold the weights of small_cnn"),
+    (train, f"{TRAIN} --encoder-weights run/best.safetensors", "is not a weights file"),
     (train, f"{TRAIN} --encoder-weights nothing.h5", "no weights file nothing.h5"),
     (train, f"{TRAIN} --init-from run --units 16", "train with --units 8"),
-    (train, "--out young --resume", "start the run without --resume"),
+    (train, "--out preset --resume", "has a history but no checkpoint last.npz, as a preset does"),
     (train, f"{TRAIN} --cache file/cache", "cannot be written to file/cache"),
 ]
 

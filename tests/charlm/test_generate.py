@@ -37,7 +37,7 @@ def save_run(model, path):
     config = CharLMConfig(units=7, depth=2, embedding_size=5)
     run = RunFolder.create(path, dataclasses.asdict(config), "charlm")
     model.vocabulary.save(run.vocabulary_file)
-    model.save_weights(run.best_weights)
+    run.save_best_weights(model)
     return run
 
 

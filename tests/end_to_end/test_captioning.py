@@ -8,9 +8,9 @@ import shlex
 import shutil
 from pathlib import Path
 
-import h5py
 import numpy as np
 import pytest
+from safetensors.numpy import load_file
 
 # A network as small as can be that still learns the squares, and in seconds.
 SMALL = shlex.split(
@@ -105,7 +105,7 @@ def assert_right(captions: dict[str, str], squares) -> None:
 
 
 def test_training_leaves_a_whole_run_folder_and_learns(trained):
-    files = {"config.json", "vocabulary.json", "best.weights.h5", "last.npz", "history.csv", "samples.txt"}
+    files = {"config.json", "vocabulary.json", "best.safetensors", "last.npz", "history.csv", "samples.txt"}
     assert {file.name for file in trained.iterdir()} == {*files, "tensorboard"}
     assert list((trained / "tensorboard").iterdir())
     history = list(csv.DictReader(io.StringIO((trained / "history.csv").read_text())))
@@ -214,12 +214,7 @@ def test_frozen_encoder_then_fine_tuning(squares, together, tmp_path):
 
 
 def weights_of(run: Path) -> dict[str, np.ndarray]:
-    weights = {}
-    with h5py.File(run / "best.weights.h5") as file:
-        file.visititems(
-            lambda name, item: weights.update({name: item[()]}) if isinstance(item, h5py.Dataset) else None
-        )
-    return weights
+    return load_file(run / "best.safetensors")
 
 
 def arrays_of(run: Path) -> dict[str, np.ndarray]:

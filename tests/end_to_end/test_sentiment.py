@@ -6,9 +6,9 @@ import shlex
 import shutil
 from pathlib import Path
 
-import h5py
 import numpy as np
 import pytest
+from safetensors.numpy import load_file
 
 VERDICTS = {"bad": ("dull", "awful"), "good": ("superb", "lovely")}
 PLAIN = ("the", "film", "about", "a", "house", "by", "the", "sea", "with", "songs", "in", "it")
@@ -102,7 +102,7 @@ def exported(trained, script, tmp_path_factory) -> Path:
 
 
 def test_training_leaves_a_whole_run_folder(trained):
-    files = {"config.json", "vocabulary.json", "labels.json", "best.weights.h5", "last.npz", "history.csv"}
+    files = {"config.json", "vocabulary.json", "labels.json", "best.safetensors", "last.npz", "history.csv"}
     assert {file.name for file in trained.iterdir()} == {*files, "tensorboard", "language_model"}
 
 
@@ -172,19 +172,14 @@ def test_a_run_that_stopped_in_its_language_model_equals_an_undisturbed_one(
             assert found.files == expected.files
             for name in expected.files:
                 np.testing.assert_array_equal(found[name], expected[name], err_msg=name)
-        assert arrays_of(parts / folder / "best.weights.h5") == arrays_of(
-            trained / folder / "best.weights.h5"
+        assert arrays_of(parts / folder / "best.safetensors") == arrays_of(
+            trained / folder / "best.safetensors"
         )
 
 
 def arrays_of(path) -> dict[str, list]:
     """The arrays of a weights file by their names."""
-    found = {}
-    with h5py.File(path) as file:
-        file.visititems(
-            lambda name, item: found.update({name: item[()].tolist()}) if hasattr(item, "dtype") else None
-        )
-    return found
+    return {name: array.tolist() for name, array in load_file(path).items()}
 
 
 @pytest.mark.parametrize(

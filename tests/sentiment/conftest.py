@@ -93,7 +93,7 @@ def small_run(small_model, tmp_path_factory):
     run = RunFolder.create(path, dataclasses.asdict(SentimentConfig(**SIZES)), "sentiment")
     small_model.vocabulary.save(run.vocabulary_file)
     save_labels(run, small_model.labels)
-    small_model.save_weights(run.best_weights)
+    run.save_best_weights(small_model)
     return run
 
 

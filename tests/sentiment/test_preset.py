@@ -29,7 +29,7 @@ def run(tmp_path):
     run.write_history([{"epoch": 1, "loss": 0.5}])
     model = SentimentClassifier.from_settings(config, words, ("x", "y", "z"))
     model.temperature = 1.75
-    model.save_weights(run.best_weights)
+    run.save_best_weights(model)
     return run
 
 
@@ -37,7 +37,7 @@ def test_a_preset_says_what_its_run_says(run, tmp_path, monkeypatch, capsys):
     path = tmp_path / "presets" / "mine"
     assert main([str(run.path), str(path)]) == 0
     assert f"Wrote {path}" in capsys.readouterr().out
-    files = {"best.weights.h5", "config.json", "history.csv", "labels.json", "vocabulary.json"}
+    files = {"best.safetensors", "config.json", "history.csv", "labels.json", "vocabulary.json"}
     assert {file.name for file in path.iterdir()} == files
     monkeypatch.setattr(type(APP), "presets", tmp_path / "presets")
     monkeypatch.chdir(tmp_path)

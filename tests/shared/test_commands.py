@@ -1,5 +1,7 @@
 """What scripts have in common: options of a run, its folder, and what is checked before an export."""
 
+import dataclasses
+import os
 from pathlib import Path
 
 import pytest
@@ -15,7 +17,7 @@ from shared.commands import (
     preset_script,
     training_parser,
 )
-from shared.runs.folder import RunError, RunFolder
+from shared.runs.folder import WEIGHTS_FILE, RunError, RunFolder
 from shared.system.cli import UserError
 from shared.training.checkpoint import save_checkpoint
 
@@ -92,6 +94,65 @@ def test_a_run_that_saved_something_is_kept_when_it_fails():
     with pytest.raises(UserError, match="disk is full"):
         start()
     assert Path("run/last.npz").exists()
+
+
+def test_resume_begins_a_run_that_stopped_before_its_first_checkpoint():
+    run = RunFolder.create("run", dataclasses.asdict(recipe(("shakespeare",))), "charlm")
+    run.append_samples("untrained")
+    for name in (WEIGHTS_FILE, ".partial-99999.last.npz"):
+        (run.path / name).touch()
+    arguments, config = parse("--out", "run")
+    with pytest.raises(RunError, match="continue it with --resume"), open_run(APP, arguments, config):
+        pass
+    arguments, config = parse("--out", "run", "--resume")
+    with open_run(APP, arguments, config) as run:
+        assert not run.has_checkpoint
+        assert {file.name for file in run.path.iterdir()} == {"config.json", ".lock"}
+
+
+def test_resume_takes_no_finished_model_for_a_run_that_stopped():
+    run = RunFolder.create("run", {}, "charlm")
+    run.write_history([{"epoch": 1}])
+    (run.path / WEIGHTS_FILE).touch()
+    arguments, config = parse("--out", "run", "--resume")
+    with pytest.raises(RunError, match="as a preset does"), open_run(APP, arguments, config):
+        pass
+    assert {file.name for file in run.path.iterdir()} == {"config.json", "history.csv", WEIGHTS_FILE}
+
+
+def test_what_a_killed_start_left_is_no_obstacle():
+    Path("run").mkdir()
+    for name in (".partial-99999.config.json", ".lock"):
+        Path("run", name).touch()
+    with pytest.raises(RunError, match="start a run there without --resume"):
+        parse("--out", "run", "--resume")
+    arguments, config = parse("--out", "run")
+    with open_run(APP, arguments, config) as run:
+        assert {file.name for file in run.path.iterdir()} == {"config.json", ".lock"}
+
+
+@pytest.mark.parametrize("options", [[], ["--resume"]])
+def test_a_second_process_is_kept_out_and_told_who_is_there(options):
+    arguments, config = parse("--out", "run")
+    with open_run(APP, arguments, config) as run:
+        before = {file.name: file.read_bytes() for file in run.path.iterdir()}
+        arguments, config = parse("--out", "run", *options)
+        message = rf"run is in use: process {os.getpid()} on \S+, since 20\d\d-.* writes it"
+        with pytest.raises(RunError, match=message), open_run(APP, arguments, config):
+            pass
+        assert {file.name: file.read_bytes() for file in run.path.iterdir()} == before
+    arguments, config = parse("--out", "run")
+    with open_run(APP, arguments, config):
+        pass
+
+
+def test_nothing_is_written_into_the_folder_of_something_else():
+    Path("photos").mkdir()
+    Path("photos", "dog.jpg").touch()
+    arguments, config = parse("--out", "photos")
+    with pytest.raises(RunError, match="files that are not of a run"), open_run(APP, arguments, config):
+        pass
+    assert [file.name for file in Path("photos").iterdir()] == ["dog.jpg"]
 
 
 def test_a_folder_that_was_there_is_kept_when_a_start_fails():

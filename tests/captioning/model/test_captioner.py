@@ -151,7 +151,7 @@ def write_run(path, captioner):
     )
     run = RunFolder.create(path, dataclasses.asdict(config), "captioning")
     captioner.vocabulary.save(run.vocabulary_file)
-    captioner.save_weights(run.best_weights)
+    run.save_best_weights(captioner)
     return run
 
 

@@ -92,7 +92,7 @@ def test_the_script_takes_several_models(members, images, tmp_path, monkeypatch,
         settings = {**NETWORK, "decoder": member.settings["decoder"]}
         run = RunFolder.create(name, settings, "captioning")
         member.vocabulary.save(run.vocabulary_file)
-        member.save_weights(run.best_weights)
+        run.save_best_weights(member)
     Image.fromarray(images[0]).save("picture.png")
     assert (
         run_script(predict.main, ["picture.png", "--model", "one", "--model", "two", "--format", "jsonl"])

@@ -23,6 +23,7 @@ from captioning.training.run import (
     train_captioner,
 )
 from captioning.training.validation import Validation
+from shared.runs.folder import RunFolder
 from shared.system.cli import UserError
 from shared.text.vocabulary import Vocabulary
 from shared.training.losses import sequence_cross_entropy
@@ -103,7 +104,7 @@ def test_words_of_an_attempt_that_saved_nothing_do_not_stay(tmp_path, settings, 
 def start(tmp_path, new_captioner):
     """A finished run."""
     captioner = new_captioner(tmp_path / "start")
-    captioner.save_weights(tmp_path / "start" / "best.weights.h5")
+    RunFolder(tmp_path / "start", {}).save_best_weights(captioner)
     return captioner
 
 
@@ -376,7 +377,7 @@ def test_the_encoder_learns_from_its_epoch_on_in_its_last_blocks(
         data=source_file, init_from=str(tmp_path / "start"), encoder_from_epoch=2, encoder_blocks=2, epochs=3
     )
     start = make_captioner(settings(), make_run(tmp_path / "start"), load_examples(source_file), resume=False)
-    start.save_weights(tmp_path / "start" / "best.weights.h5")
+    RunFolder(tmp_path / "start", {}).save_best_weights(start)
     begun = {v.path: v.numpy() for v in start.encoder.backbone.variables}
     recorder = Recorder(monkeypatch)
     train_captioner(config, make_run(tmp_path / "run", config), load_examples(source_file))

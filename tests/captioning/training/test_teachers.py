@@ -23,14 +23,14 @@ def teacher(tmp_path, new_captioner):
     random = np.random.default_rng(0)
     decoder = captioner.decoder
     decoder.set_weights([weight + 0.4 * random.normal(size=weight.shape) for weight in decoder.get_weights()])
-    captioner.save_weights(tmp_path / "teacher" / "best.weights.h5")
+    RunFolder(tmp_path / "teacher", {}).save_best_weights(captioner)
     return captioner
 
 
 def test_a_model_comes_to_write_as_its_teacher(teacher, source_file, tmp_path, monkeypatch, new_captioner):
     monkeypatch.chdir(tmp_path)
     start = new_captioner(tmp_path / "start")
-    start.save_weights(tmp_path / "start" / "best.weights.h5")
+    RunFolder(tmp_path / "start", {}).save_best_weights(start)
     arguments = [*f"{NETWORK} {TRAINING} {STEPS} {TEACHER}".split(), "--data", source_file, "--out", "run"]
     assert run_script(train.main, arguments) == 0
     losses = [row["loss"] for row in RunFolder.open("run", "captioning").read_history()]

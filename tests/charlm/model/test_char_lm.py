@@ -15,7 +15,7 @@ from charlm.model.char_lm import CharLM
 from charlm.text.characters import CharacterVocabulary
 from shared.application import Application
 from shared.runs.folder import RunError, RunFolder
-from shared.runs.presets import store_half
+from shared.runs.weights import save_weights
 from shared.system.cli import UserError
 from shared.text.vocabulary import VocabularyError
 
@@ -286,7 +286,7 @@ def run(tmp_path):
     random = np.random.default_rng(1)
     for weight in model.trainable_variables:
         weight.assign(random.normal(0, 0.5, weight.shape))
-    model.save_weights(run.best_weights)
+    run.save_best_weights(model)
     return run
 
 
@@ -299,10 +299,9 @@ def test_a_run_folder_gives_the_model_back_in_float32(run):
         np.testing.assert_array_equal(weight.numpy(), random.normal(0, 0.5, weight.shape).astype("float32"))
 
 
-def test_half_precision_weights_load(run, tmp_path):
+def test_half_precision_weights_load(run):
     expected = CharLM.from_run(run)(some_tokens())
-    store_half(run.best_weights, tmp_path / "half.h5")
-    (tmp_path / "half.h5").replace(run.best_weights)
+    save_weights(run.best_weights, CharLM.from_run(run), half=True)
     logits = CharLM.from_run(run)(some_tokens())
     close(logits, expected, tolerance=0.01)
     assert not np.array_equal(logits, expected)
@@ -342,7 +341,7 @@ def test_settings_of_another_run(run, changes):
 def test_damaged_weights(run):
     content = run.best_weights.read_bytes()
     run.best_weights.write_bytes(content[: len(content) // 2])
-    with pytest.raises(UserError, match=r"best\.weights\.h5 does not fit"):
+    with pytest.raises(UserError, match=r"best\.safetensors does not fit"):
         CharLM.from_run(run)
 
 

@@ -61,7 +61,7 @@ def run(model, tmp_path_factory):
     config = CharLMConfig(units=7, depth=2, embedding_size=5)
     run = RunFolder.create(tmp_path_factory.mktemp("runs") / "tiny", dataclasses.asdict(config), "charlm")
     model.vocabulary.save(run.vocabulary_file)
-    model.save_weights(run.best_weights)
+    run.save_best_weights(model)
     return run
 
 

@@ -4,12 +4,13 @@ import csv
 import dataclasses
 import shutil
 import signal
+from pathlib import Path
 
-import h5py
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from safetensors.numpy import load_file
 
 from charlm import train as script
 from charlm.config import SPLITTING, CharLMConfig, recipe
@@ -82,16 +83,13 @@ def arrays_of(path):
     if path.suffix == ".npz":
         with np.load(path, allow_pickle=False) as archive:
             return dict(archive)
-    found = {}
-    with h5py.File(path) as file:
-        file.visititems(lambda name, item: found.update({name: item[()]}) if hasattr(item, "dtype") else None)
-    return found
+    return load_file(path)
 
 
 def assert_same_run(left, right):
     for name in ("history.csv", "samples.txt", "vocabulary.json"):
         assert (left / name).read_bytes() == (right / name).read_bytes()
-    for name in ("last.npz", "best.weights.h5"):
+    for name in ("last.npz", "best.safetensors"):
         one, other = arrays_of(left / name), arrays_of(right / name)
         assert one.keys() == other.keys()
         for key in one:
@@ -250,15 +248,19 @@ def test_a_full_disk_leaves_the_last_good_checkpoint(tmp_path, text_file, undist
     with pytest.raises(Interrupted):
         run_training(tmp_path / "run", text_file)
     stop_at(9)
-    names = ("last.npz", "best.weights.h5", "history.csv", "config.json", "vocabulary.json")
+    names = ("last.npz", "best.safetensors", "history.csv", "config.json", "vocabulary.json")
     before = {name: (tmp_path / "run" / name).read_bytes() for name in names}
 
-    def full(file, **arrays):
-        file.write_bytes(b"half a checkpoint")
+    write = Path.write_bytes
+
+    def full(file, content):
+        if not file.name.endswith("last.npz"):
+            return write(file, content)
+        write(file, b"half a checkpoint")
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(np, "savez", full)
+        patch.setattr(Path, "write_bytes", full)
         with pytest.raises(FileError, match=r"could not write .*last\.npz: No space left on device"):
             run_training(tmp_path / "run", text_file, resume=True)
     assert {name: (tmp_path / "run" / name).read_bytes() for name in names} == before
@@ -274,6 +276,28 @@ def test_resume_needs_the_vocabulary_that_the_run_began_with(tmp_path, text_file
     file.write_text(file.read_text(encoding="utf-8").replace('"m"', '"q"'), encoding="utf-8")
     with pytest.raises(UserError, match=r"vocabulary\.json"):
         run_training(tmp_path / "run", text_file, resume=True)
+
+
+def test_resume_needs_the_text_that_the_run_began_with(tmp_path, stop_at):
+    text = tmp_path / "text.txt"
+    text.write_text(TEXT)
+    stop_at(3)
+    with pytest.raises(Interrupted):
+        run_training(tmp_path / "run", text)
+    stop_at(None)
+    text.write_text(TEXT.replace("rat sat", "sat rat"))  # the same characters and steps
+    with pytest.raises(UserError, match="other content of: training text, validation text; "):
+        run_training(tmp_path / "run", text, resume=True)
+
+
+def test_a_run_that_stopped_before_its_first_checkpoint_begins_anew(tmp_path, text_file, undisturbed):
+    run = RunFolder.create(
+        tmp_path / "run", dataclasses.asdict(dataclasses.replace(TINY, data=(str(text_file),))), "charlm"
+    )
+    run.append_samples("half a page")
+    run.best_weights.write_bytes(b"of the first epoch")
+    assert run_training(run.path, text_file, resume=True)[0] == undisturbed[1]
+    assert_same_run(run.path, undisturbed[0])
 
 
 # The parts

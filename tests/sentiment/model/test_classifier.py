@@ -16,7 +16,7 @@ from sentiment.config import NETWORK, POOLINGS, SentimentConfig
 from sentiment.data.labels import LABELS_FILE, save_labels
 from sentiment.model.classifier import SentimentClassifier
 from shared.runs.folder import RunError, RunFolder
-from shared.runs.presets import store_half
+from shared.runs.weights import save_weights
 from shared.system.cli import UserError
 from shared.text.vocabulary import Vocabulary, VocabularyError
 
@@ -410,7 +410,7 @@ def finished(tmp_path_factory):
     save_labels(run, LABELS)
     model = SentimentClassifier.from_settings(config, WORDS, LABELS, dtype="mixed_bfloat16")
     shuffle_weights(model).temperature = 1.375
-    model.save_weights(run.best_weights)
+    run.save_best_weights(model)
     return path
 
 
@@ -429,10 +429,9 @@ def test_a_run_folder_gives_the_model_back_in_float32(run):
             np.testing.assert_array_equal(one.numpy(), other.numpy(), err_msg=one.path)
 
 
-def test_half_precision_weights_load(run, tmp_path):
+def test_half_precision_weights_load(run):
     expected = SentimentClassifier.from_run(run)
-    store_half(run.best_weights, tmp_path / "half.h5")
-    (tmp_path / "half.h5").replace(run.best_weights)
+    save_weights(run.best_weights, SentimentClassifier.from_run(run), half=True)
     model = SentimentClassifier.from_run(run)
     close(model(some_tokens()), expected(some_tokens()), tolerance=0.01)
     assert not np.array_equal(model(some_tokens()), expected(some_tokens()))
@@ -469,7 +468,7 @@ def test_a_vocabulary_of_another_run(run):
 
 def test_labels_of_another_run(run):
     save_labels(run, LABELS[:2])
-    with pytest.raises(UserError, match=r"best\.weights\.h5 does not fit"):
+    with pytest.raises(UserError, match=r"best\.safetensors does not fit"):
         SentimentClassifier.from_run(run)
 
 
@@ -485,7 +484,7 @@ def test_settings_of_another_run(run, changes):
 def test_damaged_weights(run):
     content = run.best_weights.read_bytes()
     run.best_weights.write_bytes(content[: len(content) // 2])
-    with pytest.raises(UserError, match=r"best\.weights\.h5 does not fit"):
+    with pytest.raises(UserError, match=r"best\.safetensors does not fit"):
         SentimentClassifier.from_run(run)
 
 

@@ -168,7 +168,7 @@ def test_it_learns_the_sentences(trained):
     assert result.best_metrics["val_nats"] < 0.5 < 0.25 * math.log(len(VOCABULARY))
     assert len(result.history) == TINY.pretrain_epochs
     assert Vocabulary.load(run.vocabulary_file) == VOCABULARY
-    assert {"config.json", "vocabulary.json", "best.weights.h5", "last.npz", "history.csv"} <= {
+    assert {"config.json", "vocabulary.json", "best.safetensors", "last.npz", "history.csv"} <= {
         file.name for file in run.path.iterdir()
     }
 

@@ -6,9 +6,9 @@ import json
 import shutil
 import signal
 
-import h5py
 import numpy as np
 import pytest
+from safetensors.numpy import load_file
 
 from sentiment import train
 from sentiment.app import APP
@@ -133,16 +133,13 @@ def arrays_of(path):
     if path.suffix == ".npz":
         with np.load(path, allow_pickle=False) as archive:
             return dict(archive)
-    found = {}
-    with h5py.File(path) as file:
-        file.visititems(lambda name, item: found.update({name: item[()]}) if hasattr(item, "dtype") else None)
-    return found
+    return load_file(path)
 
 
 def assert_same_run(left, right):
     for name in ("history.csv", "vocabulary.json"):
         assert (left / name).read_bytes() == (right / name).read_bytes()
-    for name in ("last.npz", "best.weights.h5"):
+    for name in ("last.npz", "best.safetensors"):
         one, other = arrays_of(left / name), arrays_of(right / name)
         assert one.keys() == other.keys()
         for key in one:
@@ -167,8 +164,8 @@ def pretrained(tmp_path_factory, table, more_texts):
 
 def test_what_a_run_leaves_behind(undisturbed, table):
     path, result = undisturbed
-    files = {"config.json", "vocabulary.json", "labels.json", "best.weights.h5", "last.npz", "history.csv"}
-    assert {file.name for file in path.iterdir()} == {*files, "tensorboard"}
+    files = {"config.json", "vocabulary.json", "labels.json", "best.safetensors", "last.npz", "history.csv"}
+    assert {file.name for file in path.iterdir()} == {*files, "previous.npz", "tensorboard"}
     with (path / "history.csv").open(newline="") as file:
         columns, *rows = csv.reader(file)
     metrics = ["val_accuracy", "val_log_loss", "val_calibration_error", "temperature"]
@@ -247,7 +244,7 @@ def test_mixed_bfloat16_and_an_adversary_learn_too(tmp_path, table):
 def test_the_run_has_its_language_model_inside(pretrained, more_texts):
     path, result = pretrained
     inside = path / LANGUAGE_FOLDER
-    assert {"config.json", "vocabulary.json", "best.weights.h5", "last.npz"} <= {
+    assert {"config.json", "vocabulary.json", "best.safetensors", "last.npz"} <= {
         f.name for f in inside.iterdir()
     }
     vocabulary = Vocabulary.load(path / "vocabulary.json")
@@ -261,13 +258,13 @@ def test_a_run_that_stopped_after_its_language_model_does_not_train_that_again(
     tmp_path, table, more_texts, pretrained
 ):
     path = shutil.copytree(pretrained[0], tmp_path / "run")
-    for name in ("last.npz", "best.weights.h5", "history.csv", "vocabulary.json", "labels.json"):
+    for name in ("last.npz", "best.safetensors", "history.csv", "vocabulary.json", "labels.json"):
         (path / name).unlink()
     changes = {"pretrain": (str(more_texts),), **PRETRAINED}
     result, _ = run_training(path, table, resume=True, **changes)
     assert result == pretrained[1]
     assert_same_run(path, pretrained[0])
-    for name in ("last.npz", "best.weights.h5"):
+    for name in ("last.npz", "best.safetensors"):
         before = (pretrained[0] / LANGUAGE_FOLDER / name).read_bytes()
         assert (path / LANGUAGE_FOLDER / name).read_bytes() == before
 
@@ -279,6 +276,34 @@ def test_without_resume_a_language_model_is_not_trained_over(tmp_path, table, mo
     stop_at["words"](None)
     with pytest.raises(RunError, match=r"language_model already holds a run; continue it with --resume"):
         run_training(tmp_path / "run", table, pretrain=(str(more_texts),), **PRETRAINED)
+
+
+def test_a_language_model_that_stopped_before_its_first_checkpoint_begins_anew(
+    tmp_path, table, more_texts, pretrained, stop_at
+):
+    changes = {"pretrain": (str(more_texts),), **PRETRAINED}
+    stop_at["words"](1)
+    with pytest.raises(Interrupted):
+        run_training(tmp_path / "run", table, **changes)
+    stop_at["words"](None)
+    (tmp_path / "run" / LANGUAGE_FOLDER / "last.npz").unlink()
+    (tmp_path / "run" / LANGUAGE_FOLDER / "best.safetensors").write_bytes(b"of the first epoch")
+    assert run_training(tmp_path / "run", table, resume=True, **changes)[0] == pretrained[1]
+    assert_same_run(tmp_path / "run" / LANGUAGE_FOLDER, pretrained[0] / LANGUAGE_FOLDER)
+
+
+def test_resume_needs_the_reviews_that_the_run_began_with(tmp_path, table, stop_at):
+    stop_at["reviews"](3)
+    with pytest.raises(Interrupted):
+        run_training(tmp_path / "run", table)
+    stop_at["reviews"](None)
+    with table.open(newline="", encoding="utf-8") as file:
+        header, *rows = csv.reader(file)
+    other = write_table(tmp_path / table.name, [header, *rows[::-1]])
+    config = dataclasses.replace(TINY, data=(str(table),))
+    run = RunFolder.create(tmp_path / "run", dataclasses.asdict(config), "sentiment", resume=True)
+    with pytest.raises(RunError, match=r"other content of: train reviews, validation reviews; "):
+        train_sentiment(config, run, load_data(dataclasses.replace(config, data=(str(other),))), resume=True)
 
 
 class SeenError(Exception):
@@ -329,7 +354,7 @@ def test_the_language_model_sees_each_text_once_and_none_that_is_validated_on(
 ):
     seen = {}
 
-    def stop(config, run, texts, validation, vocabulary, resume):
+    def stop(config, run, texts, validation, vocabulary, **options):
         seen.update(texts=texts, validation=validation, vocabulary=vocabulary)
         raise SeenError
 

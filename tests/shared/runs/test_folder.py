@@ -32,7 +32,7 @@ def test_names_of_the_files(tmp_path):
     run = RunFolder.create(tmp_path, {}, "captioning")
     files = [run.best_weights, run.last_checkpoint, run.vocabulary_file, run.history_file, run.samples_file]
     assert [file.name for file in [*files, run.tensorboard_dir]] == [
-        "best.weights.h5",
+        "best.safetensors",
         "last.npz",
         "vocabulary.json",
         "history.csv",

@@ -3,14 +3,13 @@
 import json
 import shutil
 
-import h5py
 import keras
 import numpy as np
 import pytest
 
 from shared.runs import presets
-from shared.runs.folder import RunError, RunFolder
-from shared.runs.presets import find_model, make_preset, preset_names, store_half
+from shared.runs.folder import RunFolder
+from shared.runs.presets import find_model, make_preset, preset_names
 from shared.system import files
 from shared.system.cli import UserError
 from shared.system.files import FileError
@@ -74,9 +73,8 @@ def make_model():
 def run(tmp_path):
     """A finished run with a checkpoint to go on from, which a preset does not need."""
     run = RunFolder.create(tmp_path / "run", {"units": 5}, "charlm")
-    model = make_model()
-    model.save_weights(run.best_weights)
     run.vocabulary_file.write_text('["a"]')
+    run.save_best_weights(make_model())
     run.write_history([{"epoch": 1, "loss": 0.5}])
     run.append_samples("text")
     run.last_checkpoint.write_bytes(b"large")
@@ -85,11 +83,11 @@ def run(tmp_path):
 
 def test_a_preset_is_a_run_folder_in_half_the_size(run, tmp_path):
     path = tmp_path / "new" / "preset"
-    size = make_preset(run, path)
-    files = {"best.weights.h5", "config.json", "history.csv", "vocabulary.json"}
+    size = make_preset(run, make_model(), path)
+    files = {"best.safetensors", "config.json", "history.csv", "vocabulary.json"}
     assert {file.name for file in path.iterdir()} == files
     assert size == sum(len(file.read_bytes()) for file in path.iterdir())
-    for name in files - {"best.weights.h5"}:
+    for name in files - {"best.safetensors"}:
         assert (path / name).read_bytes() == (run.path / name).read_bytes()
     assert RunFolder.open(path, "charlm").config == {"units": 5}
 
@@ -97,69 +95,60 @@ def test_a_preset_is_a_run_folder_in_half_the_size(run, tmp_path):
 def test_what_else_an_application_keeps_goes_along(run, tmp_path):
     for name in ("labels.json", "more.txt", "notes.txt"):
         (run.path / name).write_text(f"content of {name}")
-    plain = make_preset(run, tmp_path / "plain")
-    size = make_preset(run, tmp_path / "preset", files=("labels.json", "more.txt"))
+    plain = make_preset(run, make_model(), tmp_path / "plain")
+    size = make_preset(run, make_model(), tmp_path / "preset", files=("labels.json", "more.txt"))
     added = {file.name for file in (tmp_path / "preset").iterdir()}
     added -= {file.name for file in (tmp_path / "plain").iterdir()}
     assert added == {"labels.json", "more.txt"}
     assert (tmp_path / "preset" / "more.txt").read_text() == "content of more.txt"
-    assert size == plain + len("content of labels.json" + "content of more.txt")
+    assert size == sum(len(file.read_bytes()) for file in (tmp_path / "preset").iterdir()) > plain
 
 
 def test_files_that_a_run_may_have_go_along_where_it_has_them(run, tmp_path):
     (run.path / "more.txt").write_text("content")
-    make_preset(run, tmp_path / "preset", optional=("more.txt", "absent.txt"))
+    make_preset(run, make_model(), tmp_path / "preset", optional=("more.txt", "absent.txt"))
     assert (tmp_path / "preset" / "more.txt").read_text() == "content"
     assert not (tmp_path / "preset" / "absent.txt").exists()
 
 
 def test_a_run_without_a_file_that_the_application_keeps(run, tmp_path):
     with pytest.raises(FileError, match=r"could not be written.*labels\.json"):
-        make_preset(run, tmp_path / "preset", files=("labels.json",))
+        make_preset(run, make_model(), tmp_path / "preset", files=("labels.json",))
 
 
 def test_half_precision_weights_load(run, tmp_path):
-    make_preset(run, tmp_path / "preset")
+    make_preset(run, make_model(), tmp_path / "preset")
     original, model = make_model(), make_model()
     for weight in model.weights:
         weight.assign(weight.value + 1)
-    model.load_weights(tmp_path / "preset" / "best.weights.h5")
+    RunFolder.open(tmp_path / "preset", "charlm").load_best_weights(model, 31)
     for one, other in zip(model.get_weights(), original.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other.astype(np.float16).astype(np.float32))
-
-
-def test_what_else_a_weights_file_may_hold(tmp_path):
-    with h5py.File(tmp_path / "whole.h5", "w") as file:
-        file.attrs["format"] = "3"
-        group = file.create_group("layer")
-        group.attrs["name"] = "dense"
-        array = group.create_dataset("0", data=np.array([1e6, -1e6, 0.1], np.float32))
-        array.attrs["trainable"] = True
-        group.create_dataset("1", data=np.float32(0.5))  # a scalar
-        group.create_dataset("2", data=np.array([2**40 + 1, 3]))  # no floats
-    store_half(tmp_path / "whole.h5", tmp_path / "half.h5")
-    with h5py.File(tmp_path / "half.h5") as file:
-        assert (file.attrs["format"], file["layer"].attrs["name"]) == ("3", "dense")
-        assert file["layer/0"].attrs["trainable"]
-        np.testing.assert_array_equal(file["layer/0"][()], np.array([65504, -65504, 0.1], np.float16))
-        assert file["layer/1"][()] == np.float16(0.5)
-        assert file["layer/1"].dtype == np.float16
-        assert file["layer/2"][()].tolist() == [2**40 + 1, 3]
 
 
 def test_a_large_preset_is_written_and_refused(run, tmp_path, monkeypatch):
     assert presets.LARGEST_PRESET == 25_000_000
     monkeypatch.setattr(presets, "LARGEST_PRESET", 1000)
     with pytest.raises(UserError, match=r"may have at most 0 MB; train a smaller model"):
-        make_preset(run, tmp_path / "preset")
-    assert (tmp_path / "preset" / "best.weights.h5").exists()
+        make_preset(run, make_model(), tmp_path / "preset")
+    assert (tmp_path / "preset" / "best.safetensors").exists()
 
 
-def test_a_run_without_weights_makes_no_preset(run, tmp_path):
-    run.best_weights.unlink()
-    with pytest.raises(RunError, match=r"best\.weights\.h5|no checkpoint|no weights"):
-        make_preset(run, tmp_path / "preset")
-    assert not (tmp_path / "preset").exists()
+@pytest.mark.parametrize("name", ["history.csv", "vocabulary.json", "more.txt"])
+def test_what_a_link_leads_to_is_not_copied(run, tmp_path, name):
+    (tmp_path / "secret").write_text("secret")
+    (run.path / name).unlink(missing_ok=True)
+    (run.path / name).symlink_to(tmp_path / "secret")
+    with pytest.raises(FileError, match=f"{name} is a link to another file"):
+        make_preset(run, make_model(), tmp_path / "preset", optional=("more.txt",))
+    assert "secret" not in {file.read_text() for file in (tmp_path / "preset").iterdir()}
+
+
+def test_a_preset_replaces_one_of_an_earlier_version(run, tmp_path):
+    (tmp_path / "preset").mkdir()
+    (tmp_path / "preset" / "best.weights.h5").touch()
+    make_preset(run, make_model(), tmp_path / "preset")
+    assert not (tmp_path / "preset" / "best.weights.h5").exists()
 
 
 def refuse(*arguments, **kwargs):
@@ -168,17 +157,17 @@ def refuse(*arguments, **kwargs):
 
 @pytest.mark.parametrize(("module", "name"), [(shutil, "copy"), (files.os, "replace")])
 def test_a_full_disk_is_an_error_of_the_run(run, tmp_path, monkeypatch, module, name):
-    make_preset(run, tmp_path / "preset")
-    before = (tmp_path / "preset" / "best.weights.h5").read_bytes()
+    make_preset(run, make_model(), tmp_path / "preset")
+    before = (tmp_path / "preset" / "best.safetensors").read_bytes()
     monkeypatch.setattr(module, name, refuse)
     with pytest.raises(FileError, match="No space left on device"):
-        make_preset(run, tmp_path / "preset")
+        make_preset(run, make_model(), tmp_path / "preset")
     monkeypatch.undo()
-    assert (tmp_path / "preset" / "best.weights.h5").read_bytes() == before
+    assert (tmp_path / "preset" / "best.safetensors").read_bytes() == before
     assert json.loads((tmp_path / "preset" / "config.json").read_text())["app"] == "charlm"
 
 
 def test_a_file_in_the_place_of_the_folder(run, tmp_path):
     (tmp_path / "preset").touch()
     with pytest.raises(FileError, match="could not be written"):
-        make_preset(run, tmp_path / "preset")
+        make_preset(run, make_model(), tmp_path / "preset")

@@ -2,8 +2,10 @@
 
 import argparse
 import dataclasses
+import errno
 import io
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -135,6 +137,20 @@ def raiser(error):
 def test_errors_become_a_line_and_a_status(capsys, error, status, message):
     assert run_script(raiser(error), []) == status
     assert capsys.readouterr() == ("", message)
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EFBIG])
+def test_a_full_disk_is_an_error_of_one_line(number):
+    code = f"""
+import sys
+from shared.system.cli import run_script
+def main(argv):
+    raise OSError({number}, "The disk is full")
+sys.exit(run_script(main))
+"""
+    finished = run_python(code)
+    assert finished.returncode == 2
+    assert re.fullmatch(r"error: .*The disk is full. Free some space, then .*\n", finished.stderr)
 
 
 def test_faults_of_the_program_keep_their_traceback():

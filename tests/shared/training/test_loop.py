@@ -5,6 +5,7 @@ import csv
 import importlib
 import os
 import signal
+from pathlib import Path
 from types import SimpleNamespace
 
 import keras
@@ -117,7 +118,7 @@ def assert_same_run(left, right):
         np.testing.assert_array_equal(one[name], other[name], err_msg=name)
     models = [make_model(), make_model()]
     for model, path in zip(models, (left, right), strict=True):
-        model.load_weights(path / "best.weights.h5")
+        RunFolder(path, {}).load_best_weights(model, VOCABULARY)
     for one, other in zip(*(model.get_weights() for model in models), strict=True):
         np.testing.assert_array_equal(one, other)
 
@@ -158,13 +159,13 @@ def test_random_numbers_of_a_recurrent_cell_go_on_too(tmp_path):
         np.testing.assert_array_equal(whole[name], parts[name], err_msg=name)
 
 
-def test_many_interruptions_and_both_signals(tmp_path, undisturbed):
+def test_many_interruptions_by_all_signals(tmp_path, undisturbed):
     statuses = []
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         with pytest.raises(Interrupted) as stopped:
             run_training(tmp_path / "run", resume=bool(statuses), callbacks=[Signal(4, number)])
         statuses.append(stopped.value.status)
-    assert statuses == [143, 130, 143]
+    assert statuses == [143, 130, 129]
     run_training(tmp_path / "run", resume=True)
     assert_same_run(tmp_path / "run", undisturbed[0])
 
@@ -197,6 +198,25 @@ def test_second_signal_stops_at_once(tmp_path):
     assert not (tmp_path / "run" / "last.npz").exists()
 
 
+def test_a_second_hangup_is_the_same_one(tmp_path):
+    class Twice(Signal):
+        def on_train_batch_end(self, batch, logs=None):
+            signal.raise_signal(signal.SIGHUP)
+            signal.raise_signal(signal.SIGHUP)
+
+    with pytest.raises(Interrupted):
+        run_training(tmp_path / "run", callbacks=[Twice(1)])
+
+
+def test_a_hangup_that_is_ignored_stays_ignored(tmp_path, undisturbed):
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        run_training(tmp_path / "run", callbacks=[Signal(2, signal.SIGHUP)])
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert_same_run(tmp_path / "run", undisturbed[0])
+
+
 def test_signal_handlers_are_put_back(tmp_path):
     before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
     with pytest.raises(Interrupted):
@@ -224,7 +244,7 @@ def test_history_file_has_one_row_an_epoch_and_no_clock(undisturbed):
 def test_best_weights_are_the_averages_and_give_the_best_metric(undisturbed):
     path, result, _ = undisturbed
     model = make_model()
-    model.load_weights(path / "best.weights.h5")
+    RunFolder(path, {}).load_best_weights(model, VOCABULARY)
     assert float(evaluate_with(model)(0)["val_loss"]) == result.best_metrics["val_loss"]
     assert result.best_metrics["val_loss"] == min(row["val_loss"] for row in result.history)
 
@@ -536,7 +556,7 @@ def test_loss_that_is_not_finite_stops_and_leaves_the_last_checkpoint(tmp_path, 
     weights = [array for name, array in arrays_of(tmp_path / "run" / "last.npz").items() if "kernel" in name]
     assert len(weights) == 1
     assert np.isfinite(weights[0]).all()
-    assert (tmp_path / "run" / "best.weights.h5").exists()
+    assert (tmp_path / "run" / "best.safetensors").exists()
 
 
 def test_full_disk_leaves_the_last_good_checkpoint(tmp_path, monkeypatch):
@@ -545,17 +565,21 @@ def test_full_disk_leaves_the_last_good_checkpoint(tmp_path, monkeypatch):
         run_training(path, callbacks=[Signal(STEPS)])
     before = {file.name: file.read_bytes() for file in path.iterdir() if file.is_file()}
 
-    def full(file, **arrays):
-        file.write_bytes(b"half a checkpoint")
+    write = Path.write_bytes
+
+    def full(file, content):
+        if not file.name.endswith("last.npz"):
+            return write(file, content)
+        write(file, b"half a checkpoint")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(np, "savez", full)
+    monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(FileError, match="No space left on device"):
         run_training(path, resume=True, callbacks=[Signal(2)])
     monkeypatch.undo()
     after = {file.name: file.read_bytes() for file in path.iterdir() if file.is_file()}
-    assert after.pop("best.weights.h5")  # of the first epoch, whose evaluation was still to be done
-    before.pop("best.weights.h5", None)
+    assert after.pop("best.safetensors")  # of the first epoch, whose evaluation was still to be done
+    before.pop("best.safetensors", None)
     assert after == before
     assert run_training(path, resume=True)[0].best_epoch
 
@@ -573,17 +597,164 @@ def test_full_disk_while_the_best_weights_are_written(tmp_path, monkeypatch):
         assert os.path.getsize(source) > 0
         raise OSError(28, "No space left on device")
 
-    with pytest.raises(FileError, match=r"could not write .*best\.weights\.h5"):
+    with pytest.raises(FileError, match=r"could not write .*best\.safetensors"):
         run_training(tmp_path / "run", model, evaluate=evaluate)
     monkeypatch.undo()
     assert sorted(file.name for file in (tmp_path / "run").iterdir()) == [
-        "best.weights.h5",
+        "best.safetensors",
         "config.json",
         "history.csv",
         "last.npz",
         "tensorboard",
     ]
-    make_model().load_weights(tmp_path / "run" / "best.weights.h5")
+    RunFolder(tmp_path / "run", {}).load_best_weights(make_model(), VOCABULARY)
+
+
+# Damaged files, changed data, and what a process that was killed leaves
+
+
+def damage(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 3] ^= 1
+    path.write_bytes(content)
+
+
+def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(tmp_path, undisturbed, capsys):
+    path = tmp_path / "run"
+    with pytest.raises(Interrupted):
+        run_training(path, callbacks=[Signal(STEPS + 2)])
+    assert (path / "previous.npz").exists()  # of the first epoch
+    damage(path / "last.npz")
+    run_training(path, resume=True)
+    assert "last.npz is damaged and cannot be read" in (told := capsys.readouterr().out)
+    assert "continues from the checkpoint before that" in told
+    assert_same_run(path, undisturbed[0])
+
+
+def test_two_damaged_checkpoints_are_an_error(tmp_path):
+    path = tmp_path / "run"
+    with pytest.raises(Interrupted):
+        run_training(path, callbacks=[Signal(STEPS + 2)])
+    for name in ("last.npz", "previous.npz"):
+        damage(path / name)
+    with pytest.raises(RunError, match=r"previous\.npz is damaged"):
+        run_training(path, resume=True)
+
+
+def test_a_process_that_was_killed_between_two_renames(tmp_path, undisturbed):
+    path = tmp_path / "run"
+    with pytest.raises(Interrupted):
+        run_training(path, callbacks=[Signal(STEPS + 2)])
+    (path / "last.npz").replace(path / "previous.npz")
+    run_training(path, resume=True)
+    assert_same_run(path, undisturbed[0])
+
+
+def test_no_changed_byte_of_a_checkpoint_goes_unnoticed(tmp_path):
+    path, variable = tmp_path / "last.npz", keras.Variable(np.arange(50.0), name="numbers")
+    save_checkpoint(path, {"model": [variable]}, {"epoch": 3})
+    content, random = path.read_bytes(), np.random.default_rng(2)
+    for index in random.integers(0, len(content), 300):
+        changed = bytearray(content)
+        changed[index] ^= 1 << random.integers(8)
+        path.write_bytes(changed)
+        with contextlib.suppress(RunError):
+            assert load_checkpoint(path, {"model": [variable]}) == {"epoch": 3}
+        np.testing.assert_array_equal(variable.numpy(), np.arange(50.0))
+
+
+@pytest.mark.parametrize("table", [b"", b"epoch,loss\n1", b"\xff\xfe", b'"', b"epoch\n1,2,3\n"])
+def test_a_damaged_history_is_written_anew(tmp_path, undisturbed, table):
+    path = tmp_path / "run"
+    with pytest.raises(Interrupted):
+        run_training(path, callbacks=[Signal(2 * STEPS)])
+    (path / "history.csv").write_bytes(table)
+    run_training(path, resume=True)
+    assert_same_run(path, undisturbed[0])
+
+
+def test_changed_data_are_named(tmp_path):
+    path, data = tmp_path / "run", {"training texts": "1", "validation texts": "2"}
+    with pytest.raises(Interrupted):
+        run_training(path, callbacks=[Signal(1)], data=data)
+    with pytest.raises(RunError, match=r"other content of: validation texts; .*the same data"):
+        run_training(path, resume=True, data={**data, "validation texts": "3"})
+    run_training(path, resume=True, data=data)
+
+
+def test_changed_labels_are_named(tmp_path):
+    path = tmp_path / "run"
+    RunFolder.create(path, {"epochs": EPOCHS}, "captioning")
+    (path / "labels.json").write_text('["bad", "good"]')
+    with pytest.raises(Interrupted):
+        run_training(path, callbacks=[Signal(1)])
+    (path / "labels.json").write_text('["good", "bad"]')
+    with pytest.raises(RunError, match=r"other content of: labels\.json; copy the folder again"):
+        run_training(path, resume=True)
+
+
+def with_samples(path, model):
+    """An evaluation that writes a page."""
+
+    def evaluate(epoch):
+        RunFolder(path, {}).append_samples(f"page {epoch}\nännu")
+        return evaluate_with(model)(epoch)
+
+    return evaluate
+
+
+def test_no_page_of_samples_is_there_twice(tmp_path, monkeypatch):
+    path, model = tmp_path / "run", make_model()
+    evaluate = with_samples(path, model)
+
+    def killed(epoch):
+        evaluate(epoch)
+        raise KeyboardInterrupt if epoch == 2 else ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        run_training(path, model, evaluate=killed)
+    with pytest.raises(Interrupted):  # begins anew
+        run_training(path, evaluate=evaluate, callbacks=[Signal(STEPS + 1)])
+    with pytest.raises(KeyboardInterrupt):
+        run_training(path, resume=True, evaluate=killed)
+    run_training(path, resume=True, evaluate=evaluate)
+    assert (path / "samples.txt").read_text().splitlines()[::2] == ["page 1", "page 2", "page 3"]
+
+
+@pytest.fixture
+def minute(monkeypatch):
+    """A clock on which a minute passes after each step."""
+    clock = SimpleNamespace(now=0.0)
+    monkeypatch.setattr("shared.training.saving.time", SimpleNamespace(monotonic=lambda: clock.now))
+
+    def on_train_batch_end(batch, logs):
+        clock.now += 60
+
+    return keras.callbacks.LambdaCallback(on_train_batch_end=on_train_batch_end)
+
+
+@pytest.mark.parametrize(("after", "saved"), [(1, None), (3, 2), (5, 5), (STEPS + 2, 7)])
+def test_a_killed_run_loses_no_more_than_the_time_between_two_checkpoints(
+    tmp_path, undisturbed, minute, after, saved
+):
+    class Killed(keras.callbacks.Callback):
+        left = after
+
+        def on_train_batch_begin(self, batch, logs=None):
+            if self.left == 0:
+                raise ZeroDivisionError
+            self.left -= 1
+
+    path = tmp_path / "run"
+    with pytest.raises(ZeroDivisionError):
+        run_training(path, save_every=2, callbacks=[minute, Killed()])
+    if saved is None:
+        assert not (path / "last.npz").exists()
+    else:
+        arrays = arrays_of(path / "last.npz")
+        assert [arrays[name] for name in arrays if name.endswith("/iteration")] == [saved]
+    run_training(path, save_every=2, resume=saved is not None)
+    assert_same_run(path, undisturbed[0])
 
 
 def test_keras_callbacks_hear_of_everything_and_may_stop_the_run(tmp_path):

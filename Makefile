@@ -3,10 +3,11 @@
 
 PYTHON ?= python3
 VENV ?= .venv
+LOWEST ?= .venv-lowest
 IMAGES ?=
 BIN = $(VENV)/bin
 
-.PHONY: caption test check lint figures clean
+.PHONY: caption test check attack test-lowest lint figures clean
 
 caption: $(VENV)/.samples
 	@$(BIN)/python -m captioning.predict $(IMAGES)
@@ -18,6 +19,14 @@ test: $(VENV)/.test lint
 # What to run while writing: linters, doctests and the tests that run no networks, in under a minute.
 check: $(VENV)/.test lint
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -q -m "not slow"
+
+# The long attacks: 20,000 mutated files of each kind, and everything else that takes minutes.
+attack: $(VENV)/.test
+	$(BIN)/python -m pytest -n 2 tests/attack --hypothesis-profile attack
+
+# The tests with the lowest versions that pyproject.toml admits, in a virtual environment of their own.
+test-lowest: $(LOWEST)/.test
+	$(LOWEST)/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
@@ -39,5 +48,11 @@ $(VENV)/.test: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --editable '.[test]'
 	@touch $@ $(VENV)/.samples
 
+$(LOWEST)/.test: pyproject.toml .ci/lowest.py
+	$(PYTHON) -m venv $(LOWEST)
+	$(LOWEST)/bin/python .ci/lowest.py > $(LOWEST)/lowest.txt
+	$(LOWEST)/bin/python -m pip install --quiet --editable '.[test]' --constraint $(LOWEST)/lowest.txt
+	@touch $@
+
 clean:
-	rm -rf $(VENV) build *.egg-info
+	rm -rf $(VENV) $(LOWEST) build *.egg-info

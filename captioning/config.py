@@ -10,16 +10,21 @@ import json
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple, Self
 
 from shared.runs.config import CELLS, RunConfig, option
 from shared.runs.folder import RunFolder
 from shared.system.cli import UserError
-from shared.system.options import config_from_arguments
+from shared.system.options import config_from_arguments, whole_number
 from shared.text.vocabulary import tokenize_words
 
 CALIBRATION_FILE = "calibration.json"
+# An image of this size takes up to 1.6 GB while it is decoded; the cameras of most telephones stay below it.
+MAX_PIXELS = 50_000_000
+# Pillow refuses more, whatever it is told.
+LARGEST_MAX_PIXELS = 178_956_970
 # What `captioning.data` reads.
 SOURCES = "a Flickr8k folder, a .json, .jsonl or .csv file of captions, tfds:NAME, or shapes"
 DECODER_NAMES = ("late_attention", "soft_attention", "show_and_tell")
@@ -35,13 +40,30 @@ NETWORK = (
     "no_repeat_ngram",
 )
 # What training did before there were these settings. A run of that time continues as it began.
-EARLIER = {"encoder_rate": 1.0, "encoder_from_epoch": 1, "crop": 1.0, "brightness": 0.0}
+EARLIER = {
+    "encoder_rate": 1.0,
+    "encoder_from_epoch": 1,
+    "crop": 1.0,
+    "brightness": 0.0,
+    "max_pixels": 100_000_000,
+}
 
 ABSTAIN_HELP = (
     "withhold the captions of an image whose best one has a confidence below this, from 0 to 1 (default: 0)"
 )
 # A caption that ends on one of these is not finished.
 FINAL_WORDS = ("a", "an", "the", "with", "of", "and", "or", "in", "on", "at", "to")
+
+
+def add_max_pixels(parser: argparse.ArgumentParser) -> None:
+    """Adds the option `--max-pixels` of the scripts that read images."""
+    parser.add_argument(
+        "--max-pixels",
+        type=partial(whole_number, most=LARGEST_MAX_PIXELS),
+        default=MAX_PIXELS,
+        metavar="N",
+        help=f"images that declare more pixels are refused before they are decoded (default: {MAX_PIXELS})",
+    )
 
 
 @dataclass(frozen=True)
@@ -64,6 +86,9 @@ class CaptioningConfig(RunConfig):
         "", "preset or run whose weights and vocabulary to start from; give the same network options"
     )
     image_size: int = option(0, "side of the encoder's input in pixels; 0: the encoder's own", least=0)
+    max_pixels: int = option(
+        MAX_PIXELS, "images that declare more pixels are left out", least=1, below=LARGEST_MAX_PIXELS + 1
+    )
     train_encoder: bool = option(False, "train the encoder too, on pixels instead of cached features")
     encoder_blocks: int = option(0, "last blocks of the encoder that --train-encoder trains; 0: all", least=0)
     encoder_rate: float = option(0.1, "learning rate of the encoder, as a share of the decoder's", above=0)

@@ -7,10 +7,11 @@ import argparse
 import dataclasses
 import re
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from captioning.app import APP
-from captioning.config import SOURCES, Search
+from captioning.config import SOURCES, Search, add_max_pixels
 from captioning.evaluation.official import choose_tools, find_tool
 from captioning.evaluation.report import (
     examples_to_score,
@@ -51,6 +52,7 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--batch-size", type=whole_number, default=16, metavar="N", help="images in a batch (default: 16)"
     )
+    add_max_pixels(parser)
     parser.add_argument("--data", required=True, help=SOURCES)
     parser.add_argument("--images", type=Path, help="folder of the images, where not beside the captions")
     parser.add_argument(
@@ -75,14 +77,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     tokenizer, meteor = choose_tools(arguments.tokenizer, arguments.meteor)
     APP.find(arguments.model, trainable=arguments.calibrate)
     prepare_output(arguments.out, Path(arguments.data), arguments.calibrate)
-    examples = examples_to_score(arguments.data, arguments.images, arguments.split)
+    examples = examples_to_score(arguments.data, arguments.images, arguments.split, arguments.max_pixels)
     captioner = APP.load(arguments.model)
     if arguments.calibrate:
         captioner.calibration = None
     search = dataclasses.asdict(captioner.search_defaults.updated(arguments))
-    items, size = ((example, example.load) for example in examples), arguments.batch_size
-    stream = caption_images(captioner, items, batch_size=size, **search)
-    results = list(progress_bar(stream, unit="image", total=len(examples), least=size + 1))
+    items = ((example, partial(example.load, captioner.image_size)) for example in examples)
+    stream = caption_images(captioner, items, batch_size=arguments.batch_size, **search)
+    results = list(progress_bar(stream, unit="image", total=len(examples), least=arguments.batch_size + 1))
     readable = without_failures(results)
     write_report(arguments.out, predictions=predictions(readable))  # before metrics, whose programs may fail
     source = {"model": arguments.model, "data": arguments.data, "split": arguments.split, "search": search}

@@ -23,7 +23,7 @@ import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
-from captioning.config import SOURCES
+from captioning.config import MAX_PIXELS, SOURCES
 from captioning.data.examples import CaptionData, Example
 from captioning.data.flickr8k import CAPTIONS_FILE, read_flickr8k
 from captioning.data.json_files import read_json
@@ -36,12 +36,15 @@ from shared.runs.folder import run_name
 SHAPES = "shapes"
 
 
-def load_examples(source: str | Path, images: str | Path | None = None) -> CaptionData:
+def load_examples(
+    source: str | Path, images: str | Path | None = None, max_pixels: int = MAX_PIXELS
+) -> CaptionData:
     """Reads the captions of a source and locates its images, without opening them.
 
     Args:
         source: one of the sources in the table at the top of this module.
         images: the folder of the images, if they are not next to the captions.
+        max_pixels: an image that declares more pixels will not be decoded.
 
     Returns:
         The examples, and the rows that had to be left out.
@@ -55,15 +58,21 @@ def load_examples(source: str | Path, images: str | Path | None = None) -> Capti
     data = _read(str(source), images)
     if not data.examples:
         raise nothing_usable(source, "captions", data.problems)
-    return data
+    examples = tuple(dataclasses.replace(example, max_pixels=max_pixels) for example in data.examples)
+    return dataclasses.replace(data, examples=examples)
 
 
-def load_sources(sources: Sequence[str | Path], images: Sequence[str | Path] | None = None) -> CaptionData:
+def load_sources(
+    sources: Sequence[str | Path],
+    images: Sequence[str | Path] | None = None,
+    max_pixels: int = MAX_PIXELS,
+) -> CaptionData:
     """Reads one or more sources into one.
 
     Args:
         sources: as in `load_examples`.
         images: a folder of images for each source; None: they are next to the captions.
+        max_pixels: an image that declares more pixels will not be decoded.
 
     Raises:
         DataError: see `load_examples`; or a source is named twice, or the folders are not as many.
@@ -74,7 +83,7 @@ def load_sources(sources: Sequence[str | Path], images: Sequence[str | Path] | N
         )
     _refuse_twins(sources)
     folders = images or [None] * len(sources)
-    parts = [load_examples(source, folder) for source, folder in zip(sources, folders, strict=True)]
+    parts = [load_examples(*pair, max_pixels) for pair in zip(sources, folders, strict=True)]
     if len(parts) == 1:
         return parts[0]
     labels = source_labels([part.name for part in parts])

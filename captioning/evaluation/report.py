@@ -21,18 +21,19 @@ from shared.system.output import check_output, write_whole
 SOURCE_OF_CALIBRATION = ("model", "data", "split", "search", "images", "median_cider", "confidence_bands")
 
 
-def examples_to_score(source: str, images: Path | None, split: str) -> list[Example]:
+def examples_to_score(source: str, images: Path | None, split: str, max_pixels: int) -> list[Example]:
     """The images of a split that have captions to compare with.
 
     Args:
         source: see `captioning.data.examples`.
         images: folder of the images, where it is not beside the captions.
         split: name of the split.
+        max_pixels: an image that declares more pixels is not decoded.
 
     Raises:
         UserError: the source cannot be read, or there are none.
     """
-    data = load_examples(source, images=images)
+    data = load_examples(source, images, max_pixels)
     if data.problems:
         hint = f"`python -m captioning.data {source}` lists them"
         print(f"{len(data.problems)} bad rows left out; {hint}.", file=sys.stderr)

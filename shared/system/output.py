@@ -1,6 +1,7 @@
 """The output of scripts: standard output or a file, checked before any work is done."""
 
 import contextlib
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -22,7 +23,7 @@ def check_output(path: Path, inputs: Iterable[Path] = ()) -> None:
         UserError: it cannot be written, or is one of the inputs.
     """
     existed = path.exists()
-    if path.is_file() and any(source.exists() and source.samefile(path) for source in inputs):
+    if path.is_file() and any(os.path.exists(source) and source.samefile(path) for source in inputs):
         raise UserError(f"{path} is one of the inputs; writing would destroy it. Name another file.")
     if _is_special(path):
         return  # opening would disturb it

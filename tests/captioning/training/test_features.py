@@ -54,6 +54,7 @@ class Counting:
     """An example that counts how often any of its kind is loaded, and may fail."""
 
     loaded = 0
+    max_pixels = MAX_PIXELS
 
     def __init__(self, example, error=None):
         self.image_id, self.image, self._example, self._error = (
@@ -63,11 +64,11 @@ class Counting:
             error,
         )
 
-    def load(self):
+    def load(self, size=None):
         type(self).loaded += 1
         if self._error:
             raise self._error
-        return self._example.load()
+        return self._example.load(size)
 
 
 @pytest.fixture(autouse=True)

@@ -15,7 +15,7 @@ from captioning.evaluation.calibration import are_good, fit_calibration, reliabi
 from captioning.evaluation.official import official_metrics
 from captioning.prediction.results import Result, scored
 from shared.system.cli import UserError
-from shared.system.output import check_output, write_whole
+from shared.system.output import check_output, print_error, write_whole
 
 # What a calibration's file says about where it comes from.
 SOURCE_OF_CALIBRATION = ("model", "data", "split", "search", "images", "median_cider", "confidence_bands")
@@ -51,7 +51,7 @@ def without_failures(results: Sequence[Result]) -> list[Result]:
     """
     failed = [result for result in results if result.error is not None]
     for result in failed:
-        print(f"{result.key.image_id}: error: {result.error}", file=sys.stderr)
+        print_error(f"{result.key.image_id}: error: {result.error}")
     if len(failed) == len(results):
         raise UserError("None of the images could be read, so there is nothing to score.")
     if failed:

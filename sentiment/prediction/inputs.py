@@ -18,6 +18,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
+from sentiment.data.tables import WRITTEN
 from shared.data.source import Problem, reading
 from shared.data.tables import NOT_UTF8, TABLES, Columns, Row, kind_of, read_table
 from shared.system.cli import UserError
@@ -144,7 +145,7 @@ def _decoded(stream: BinaryIO, name: str) -> Iterator[str]:
 
 
 def _table_items(path: Path, column: str) -> Iterator[Item]:
-    columns = Columns((column,), hint="Name another with --text-column.")
+    columns = Columns((column,), hint="Name another with --text-column.", quoted_with=WRITTEN)
     with contextlib.closing(read_table(path, columns)) as rows:
         for row in rows:
             if isinstance(row, Problem):

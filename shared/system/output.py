@@ -9,6 +9,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from shared.system.cli import UserError
+from shared.system.escapes import visible
 from shared.system.files import write_text_atomic
 
 
@@ -106,9 +107,12 @@ def open_output(path: Path | None) -> Iterator[Callable[[str], None]]:
 
 
 def print_error(text: str) -> None:
-    """Prints a line on standard error; a progress bar there makes way for it."""
+    """Prints a line on standard error; a progress bar there makes way for it.
+
+    Characters that would control a terminal are written as escapes.
+    """
     with tqdm.external_write_mode(file=sys.stderr):
-        print(text, file=sys.stderr, flush=True)
+        print(visible(text), file=sys.stderr, flush=True)
 
 
 def write_whole(path: Path, text: str) -> None:

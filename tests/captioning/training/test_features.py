@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from captioning.config import MAX_PIXELS
 from captioning.data.examples import LazyImage
 from captioning.data.images import load_image
 from captioning.model.encoder import Encoder
@@ -22,9 +23,10 @@ from captioning.training.features import FeatureError, default_cache_dir, extrac
 class Example:
     image_id: str
     image: object
+    max_pixels: int = MAX_PIXELS
 
-    def load(self):
-        return load_image(self.image)
+    def load(self, size=None):
+        return load_image(self.image, size=size)
 
 
 @pytest.fixture(scope="module")

@@ -3,11 +3,12 @@
 Packages that pyproject.toml does not name get the version that pip chooses.
 """
 
+import itertools
 import re
 import tomllib
 from pathlib import Path
 
 project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-for requirement in (*project["dependencies"], *sum(project["optional-dependencies"].values(), [])):
+for requirement in itertools.chain(project["dependencies"], *project["optional-dependencies"].values()):
     if bound := re.fullmatch(r"([\w-]+)>=([\w.]+)(,.*)?", requirement):
         print(f"{bound[1]}=={bound[2]}")

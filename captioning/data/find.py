@@ -28,7 +28,7 @@ def find_images(paths: Iterable[str | Path]) -> list[Path]:
     """
     files: dict[Path, None] = {}
     for entry in paths:
-        files.update(dict.fromkeys(_expand(Path(entry).expanduser())))
+        files.update(dict.fromkeys(_expand(Path(os.path.expanduser(entry)))))
     return list(files)
 
 
@@ -44,7 +44,7 @@ def skipped_images(paths: Iterable[str | Path]) -> list[str]:
     photos: skipped 1 file *.svg (logo.svg): an SVG is a drawing; render it as PNG.
     """
     lines = []
-    for folder in dict.fromkeys(Path(entry).expanduser() for entry in paths):
+    for folder in dict.fromkeys(Path(os.path.expanduser(entry)) for entry in paths):
         names = sorted(name for name in _names(folder) if _suffix(name) in UNREADABLE.keys() - suffixes())
         for suffix, count in Counter(map(_suffix, names)).items():
             first = next(name for name in names if _suffix(name) == suffix)

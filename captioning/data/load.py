@@ -20,6 +20,7 @@ reports what sources hold.
 """
 
 import dataclasses
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -52,8 +53,8 @@ def load_examples(
     Raises:
         DataError: if the source is unknown, is not in the expected form, or has no usable row.
     """
-    images = None if images is None else Path(images).expanduser()
-    if images is not None and not images.is_dir():
+    images = None if images is None else Path(os.path.expanduser(images))
+    if images is not None and not os.path.isdir(images):
         raise DataError(f"{images}: no such folder of images.")
     data = _read(str(source), images)
     if not data.examples:
@@ -98,8 +99,8 @@ def load_sources(
 def _refuse_twins(sources):
     seen = set()
     for source in sources:
-        path = Path(source).expanduser()
-        key = path.resolve() if path.exists() else str(source)
+        path = Path(os.path.expanduser(source))
+        key = path.resolve() if os.path.exists(path) else str(source)
         if key in seen:
             raise DataError(f"The source {source} is named twice. Name it once; --mix shows it more often.")
         seen.add(key)
@@ -115,7 +116,7 @@ def source_labels(sources: Sequence[str]) -> list[str]:
     """
     labels: list[str] = []
     for source in sources:
-        path = Path(source).expanduser()
+        path = Path(os.path.expanduser(source))
         # Many files are called captions.jsonl; their folder says which.
         named = path.parent if path.name.startswith("captions.") and path.parent.name else path
         name = run_name(str(named))
@@ -133,8 +134,8 @@ def _read(source: str, images: Path | None) -> CaptionData:
         return read_shapes()
     if source.startswith("tfds:"):
         return read_tfds(source)
-    path = Path(source).expanduser()
-    if not path.exists():
+    path = Path(os.path.expanduser(source))
+    if not os.path.exists(path):
         raise unknown_source(source, SOURCES, [SHAPES])
     return _read_folder(source, path, images) if path.is_dir() else _read_file(source, path, images)
 

@@ -100,9 +100,9 @@ def open_texts(name: str, column: str = "text") -> Iterator[Iterator[Item]]:
 
 def _file_items(name: str, column: str) -> Iterator[Item]:
     path = Path(name)
-    if path.is_dir():
+    if os.path.isdir(path):
         raise UserError(f"{name} is a folder. Name a file of texts, or - for standard input.")
-    if "\0" in name or not path.exists():
+    if not os.path.exists(path):
         raise UserError(f"There is no file {name}. Name a file of texts, or - for standard input.")
     return _table_items(path, column) if kind_of(path) in TABLES else _line_items(name)
 

@@ -197,8 +197,10 @@ def _records(path: Path, reader, columns: Columns) -> Iterator[Row | Problem]:
         try:
             cells = next(reader, None)
         except csv.Error as error:
-            lines = f", lines {line} to {reader.line_num}" if reader.line_num > line else ""
-            yield Problem(str(path), line, f"not a row of a table ({error}{lines})")
+            message = f"not a row of a table ({error})"
+            if reader.line_num > line:
+                message = f"a quotation mark is not closed: lines {line} to {reader.line_num} are left out"
+            yield Problem(str(path), line, message)
             continue
         if cells is None:
             return

@@ -115,7 +115,7 @@ class RunFolder:
             raise RunError(
                 f"{path} is not a run folder: it has no config.json. Name a folder that training has made."
             ) from None
-        except (OSError, ValueError) as error:
+        except (OSError, RecursionError, ValueError) as error:
             raise RunError(
                 f"{path / 'config.json'} cannot be read: {error}. Restore the file from a copy of the run."
             ) from error

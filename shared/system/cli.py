@@ -6,6 +6,7 @@ Imports neither Keras nor TensorFlow, so that `--help` and a mistyped option ans
 import argparse
 import contextlib
 import difflib
+import errno
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -111,3 +112,9 @@ def _run(main: Callable[[Sequence[str]], int | None], argv: Sequence[str]) -> in
         # `... | head` closes the pipe early; the interpreter would complain again when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        name = visible(str(error.filename)[:60])
+        print(f"error: {name}... is too long for the name of a file.", file=sys.stderr)
+        return UserError.status

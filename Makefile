@@ -3,10 +3,11 @@
 
 PYTHON ?= python3
 VENV ?= .venv
+LOWEST ?= .venv-lowest
 IMAGES ?=
 BIN = $(VENV)/bin
 
-.PHONY: caption test check attack lint figures clean
+.PHONY: caption test check attack test-lowest lint figures clean
 
 caption: $(VENV)/.samples
 	@$(BIN)/python -m captioning.predict $(IMAGES)
@@ -19,9 +20,14 @@ test: $(VENV)/.test lint
 check: $(VENV)/.test lint
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -q -m "not slow"
 
-# Kills, full disks and damaged files, for the better part of an hour; docs/reliability.md has the results.
+# The long attacks, for the better part of an hour: kills, full disks, and 20,000 mutated files of each kind;
+# docs/reliability.md has the results.
 attack: $(VENV)/.test
-	$(BIN)/python -m pytest tests/attack --attack -s
+	$(BIN)/python -m pytest tests/attack --attack --hypothesis-profile attack -s
+
+# The tests with the lowest versions that pyproject.toml admits, in a virtual environment of their own.
+test-lowest: $(LOWEST)/.test
+	$(LOWEST)/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
@@ -43,5 +49,11 @@ $(VENV)/.test: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --editable '.[test]'
 	@touch $@ $(VENV)/.samples
 
+$(LOWEST)/.test: pyproject.toml .ci/lowest.py
+	$(PYTHON) -m venv $(LOWEST)
+	$(LOWEST)/bin/python .ci/lowest.py > $(LOWEST)/lowest.txt
+	$(LOWEST)/bin/python -m pip install --quiet --editable '.[test]' --constraint $(LOWEST)/lowest.txt
+	@touch $@
+
 clean:
-	rm -rf $(VENV) build *.egg-info
+	rm -rf $(VENV) $(LOWEST) build *.egg-info

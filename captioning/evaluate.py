@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from captioning.app import add_models_option, chosen_models, find_models, load_model
-from captioning.config import SOURCES, Search
+from captioning.config import SOURCES, Search, add_max_pixels
 from captioning.evaluation.official import choose_tools
 from captioning.evaluation.report import (
     caption_examples,
@@ -50,6 +50,7 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--batch-size", type=whole_number, default=32, metavar="N", help="images in a batch (default: 32)"
     )
+    add_max_pixels(parser)
     parser.add_argument("--data", required=True, help=SOURCES)
     parser.add_argument("--images", type=Path, help="folder of the images, where not beside the captions")
     parser.add_argument(
@@ -76,7 +77,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     tokenizer, meteor = choose_tools(arguments.tokenizer, arguments.meteor)
     find_models(arguments.model, trainable=arguments.calibrate)
     prepare_output(arguments.out, Path(arguments.data), arguments.calibrate)
-    examples = examples_to_score(arguments.data, arguments.images, arguments.split)
+    examples = examples_to_score(arguments.data, arguments.images, arguments.split, arguments.max_pixels)
     captioner = load_model(*arguments.model)
     if arguments.calibrate:
         captioner.calibration = None

@@ -8,7 +8,7 @@ import dataclasses
 from collections.abc import Sequence
 
 from captioning.app import APP
-from captioning.config import ABSTAIN_HELP, Search
+from captioning.config import ABSTAIN_HELP, Search, add_max_pixels
 from shared.commands import export_parser, load_to_export
 from shared.system.cli import run_script
 from shared.system.options import add_config_arguments, config_from_arguments, share
@@ -22,6 +22,7 @@ DESCRIPTION = (
 def parse_arguments(argv: Sequence[str] | None = None) -> tuple[argparse.Namespace, Search]:
     parser = export_parser(APP, DESCRIPTION)
     add_config_arguments(parser, Search)
+    add_max_pixels(parser)
     parser.add_argument("--abstain-below", type=share, default=0.0, metavar="P", help=ABSTAIN_HELP)
     arguments = parser.parse_args(argv)
     return arguments, config_from_arguments(Search, arguments)
@@ -33,7 +34,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     model = load_to_export(APP, arguments)
     from captioning.prediction.export import export_captioner
 
-    export_captioner(model, arguments.out, dataclasses.asdict(search), arguments.abstain_below)
+    options = dataclasses.asdict(search)
+    export_captioner(model, arguments.out, options, arguments.abstain_below, arguments.max_pixels)
     print(
         f"Wrote {arguments.out}. Checked: it needs TensorFlow alone and writes what {arguments.model} writes."
     )

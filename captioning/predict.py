@@ -5,12 +5,13 @@ Without images, it describes sample photographs.
 
 import argparse
 import dataclasses
+import os
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
 from captioning.app import add_models_option, chosen_models, load_model
-from captioning.config import ABSTAIN_HELP, Search
+from captioning.config import ABSTAIN_HELP, Search, add_max_pixels
 from captioning.data.images import load_image
 from captioning.prediction.inputs import find_inputs
 from captioning.prediction.results import FORMATS, withheld, write_results
@@ -39,6 +40,7 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--batch-size", type=whole_number, default=32, metavar="N", help="images in a batch (default: 32)"
     )
+    add_max_pixels(parser)
     parser.add_argument("--abstain-below", type=share, default=0.0, metavar="P", help=ABSTAIN_HELP)
     parser.add_argument("--format", choices=tuple(FORMATS), default="text", help="default: %(default)s")
     parser.add_argument(
@@ -55,12 +57,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     paths = find_inputs(arguments.images)
     if arguments.output is not None:
         check_output(arguments.output, paths)
-    captioner, options, least = None, {}, arguments.abstain_below
-    if any(path.exists() for path in paths):  # otherwise there are only errors to print
+    captioner, size, options, least = None, None, {}, arguments.abstain_below
+    if any(map(os.path.exists, paths)):  # otherwise there are only errors to print
         captioner = load_model(*chosen_models(arguments))
+        size = captioner.image_size
         options = dataclasses.asdict(captioner.search_defaults.updated(arguments))
         least = max(least, getattr(captioner, "abstain_below", 0.0))  # an export has one of its own
-    items = ((path, partial(load_image, path)) for path in paths)
+    load = partial(load_image, max_pixels=arguments.max_pixels, size=size)
+    items = ((path, partial(load, path)) for path in paths)
     results = caption_images(captioner, items, batch_size=arguments.batch_size, **options)
     results = withheld(results, least)
     with progress_bar(results, unit="image", total=len(paths), least=arguments.batch_size + 1) as shown:

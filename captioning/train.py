@@ -46,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for name in filter(None, (config.init_from, *config.teachers)):
         APP.find(name, trainable=True)
     with open_run(APP, arguments, config) as run:
-        data = load_sources(config.data, images=arguments.images)
+        data = load_sources(config.data, arguments.images, config.max_pixels)
         import_tensorflow_quietly()
         from captioning.training.run import train_captioner
 

@@ -1,7 +1,7 @@
 """The settings of a run: a frozen dataclass, filled from the command line and saved in the run folder."""
 
+import os
 from dataclasses import dataclass
-from pathlib import Path
 
 from shared.runs.config import CELLS, PRECISIONS, RunConfig, option
 
@@ -40,9 +40,9 @@ class CharLMConfig(RunConfig):
         1, "characters less frequent than this in the training text are spelled in bytes", least=1
     )
     cell: str = option("lstm", "recurrent cell", choices=CELLS)
-    units: int = option(512, "width of each recurrent layer", least=1)
-    depth: int = option(1, "recurrent layers", least=1)
-    embedding_size: int = option(128, "width of the character embedding, unless tied", least=1)
+    units: int = option(512, "width of each recurrent layer", least=1, most=16384)
+    depth: int = option(1, "recurrent layers", least=1, most=1000)
+    embedding_size: int = option(128, "width of the character embedding, unless tied", least=1, most=65536)
     tie_embeddings: bool = option(False, "share one matrix, as wide as the layers, for embedding and output")
     dropout: float = option(0.3, "rate between recurrent layers, one mask for all steps of a window", below=1)
     input_dropout: float = option(
@@ -92,7 +92,7 @@ def recipe(data: tuple[str, ...]) -> CharLMConfig:
     In five passes over the plays little can be memorised, so dropout is low. The lecture's "hello" has five
     characters: a small network learns them.
     """
-    if Path(data[0]).exists():  # a path wins over a name
+    if os.path.exists(data[0]):  # a path wins over a name
         return CharLMConfig(data=data)
     if data == ("shakespeare",):
         return CharLMConfig(data=data, output_dropout=0.1, epochs=5)

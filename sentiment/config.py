@@ -35,13 +35,13 @@ class SentimentConfig(RunConfig):
     min_count: int = option(2, "words seen less often in the training texts become unknown", least=1)
     max_vocabulary: int = option(30000, "largest vocabulary, special tokens included", least=5)
     cell: str = option("lstm", "recurrent cell", choices=CELLS)
-    units: int = option(256, "width of each recurrence", least=1)
-    depth: int = option(1, "recurrent layers", least=1)
+    units: int = option(256, "width of each recurrence", least=1, most=16384)
+    depth: int = option(1, "recurrent layers", least=1, most=1000)
     bidirectional: bool = option(True, "whether a second recurrence reads the text backwards")
     pooling: str = option(
         "concat", "how step outputs are pooled; concat: last, mean and max", choices=POOLINGS
     )
-    embedding_size: int = option(256, "width of embedded words", least=1)
+    embedding_size: int = option(256, "width of embedded words", least=1, most=65536)
     dropout: float = option(0.3, "rate between recurrent layers, one mask for all steps", below=1)
     word_dropout: float = option(0.1, "rate at which whole embedded words are zeroed", below=1)
     input_dropout: float = option(0.3, "rate on embedded words, one mask for all steps", below=1)

@@ -201,7 +201,7 @@ def read_settings(path: Path, name: str) -> dict:
     """
     try:
         return dict(json.loads((path / name).read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, RecursionError, ValueError, TypeError) as error:
         raise ExportError(
             f"{path} has no readable {name} ({error}): it was not written by this suite's export."
         ) from error

@@ -5,10 +5,18 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 HERE = Path(__file__).parent
 # Rooms in which networks are trained or run, or graphs built again and again.
 SLOW = {"conformance", "decoding", "end_to_end", "evaluation", "layers", "model", "prediction", "training"}
+
+
+# What tests/attack tries: the same few examples in every run, or many new ones (`make attack`).
+unhurried = {"deadline": None, "database": None, "suppress_health_check": list(HealthCheck)}
+settings.register_profile("test", max_examples=60, derandomize=True, **unhurried)
+settings.register_profile("attack", max_examples=20_000, **unhurried)
+settings.load_profile("test")
 
 
 def pytest_configure():

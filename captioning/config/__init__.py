@@ -1,4 +1,4 @@
-"""What is set outside the network: settings of a training run, options of a search, and the calibration.
+"""What is set outside the network: settings of a training run, options of a search, and more.
 
 They come from the command line and are kept in the run folder or export. Neither Keras nor TensorFlow is
 imported.
@@ -6,6 +6,8 @@ imported.
 
 from captioning.config.calibration import CALIBRATION_FILE as CALIBRATION_FILE
 from captioning.config.calibration import Calibration as Calibration
+from captioning.config.images import MAX_PIXELS as MAX_PIXELS
+from captioning.config.images import add_max_pixels as add_max_pixels
 from captioning.config.search import ABSTAIN_HELP as ABSTAIN_HELP
 from captioning.config.search import FINAL_WORDS as FINAL_WORDS
 from captioning.config.search import Constraints as Constraints

@@ -50,7 +50,7 @@ class Calibration:
         try:
             record = json.loads(path.read_text(encoding="utf-8"))
             return cls(float(record["slope"]), float(record["intercept"]))
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, RecursionError, ValueError, KeyError, TypeError) as error:
             raise UserError(
                 f"{path} is damaged ({error}). Write it again with captioning.evaluate --calibrate, or "
                 "delete it."

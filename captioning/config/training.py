@@ -5,6 +5,7 @@ import math
 from dataclasses import dataclass
 from typing import Self
 
+from captioning.config.images import LARGEST_MAX_PIXELS, MAX_PIXELS
 from shared.runs.config import CELLS, RunConfig, option
 from shared.runs.folder import RunFolder
 
@@ -23,7 +24,13 @@ NETWORK = (
     "no_repeat_ngram",
 )
 # What training did before there were these settings. A run of that time continues as it began.
-EARLIER = {"encoder_rate": 1.0, "encoder_from_epoch": 1, "crop": 1.0, "brightness": 0.0}
+EARLIER = {
+    "encoder_rate": 1.0,
+    "encoder_from_epoch": 1,
+    "crop": 1.0,
+    "brightness": 0.0,
+    "max_pixels": 100_000_000,
+}
 
 
 @dataclass(frozen=True)
@@ -47,16 +54,21 @@ class CaptioningConfig(RunConfig):
     init_from: str = option(
         "", "preset or run whose weights and vocabulary to start from; give the same network options"
     )
-    image_size: int = option(0, "side of the encoder's input in pixels; 0: the encoder's own", least=0)
+    image_size: int = option(
+        0, "side of the encoder's input in pixels; 0: the encoder's own", least=0, most=4096
+    )
+    max_pixels: int = option(
+        MAX_PIXELS, "images that declare more pixels are left out", least=1, most=LARGEST_MAX_PIXELS
+    )
     train_encoder: bool = option(False, "train the encoder too, on pixels instead of cached features")
     encoder_blocks: int = option(0, "last blocks of the encoder that --train-encoder trains; 0: all", least=0)
     encoder_rate: float = option(0.1, "learning rate of the encoder, as a share of the decoder's", above=0)
     encoder_from_epoch: int = option(2, "first epoch in which the encoder learns", least=1)
     decoder: str = option("late_attention", "how the image enters the recurrence", choices=DECODER_NAMES)
     cell: str = option("lstm", "recurrent cell", choices=CELLS)
-    units: int = option(512, "width of embedding, recurrence and attention", least=1)
-    depth: int = option(1, "recurrent layers", least=1)
-    num_heads: int = option(8, "attention heads (late_attention)", least=1)
+    units: int = option(512, "width of embedding, recurrence and attention", least=1, most=16384)
+    depth: int = option(1, "recurrent layers", least=1, most=1000)
+    num_heads: int = option(8, "attention heads (late_attention)", least=1, most=1024)
     min_count: int = option(4, "words seen less often in the training captions become unknown", least=1)
     max_length: int = option(22, "longest caption in words; longer ones are cut", least=2)
     captions_per_image: int = option(5, "captions of one image in a batch, drawn again each epoch", least=1)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from captioning.config import MAX_PIXELS
 from captioning.data.images import ImageSource, load_image
 from shared.data.source import Problem, split_name
 
@@ -37,6 +38,7 @@ class Example:
         captions: sentences about it, as the source has them.
         split: `"train"`, `"validation"`, `"test"`, or another name that the source uses.
         source: where it comes from, if there are several sources.
+        max_pixels: an image that declares more pixels is not decoded.
     """
 
     image_id: str
@@ -44,18 +46,21 @@ class Example:
     captions: tuple[str, ...]
     split: str
     source: str = ""
+    max_pixels: int = MAX_PIXELS
 
-    def load(self) -> np.ndarray:
+    def load(self, size: int | None = None) -> np.ndarray:
         """The image as uint8 `(height, width, 3)`.
+
+        Args:
+            size: side of the square to which it is resized; None: as it is.
 
         Raises:
             ImageError: if it cannot be read.
         """
-        if isinstance(self.image, LazyImage):
-            return load_image(self.image.read(), name=self.image_id)
-        return load_image(
-            self.image, name=str(self.image) if isinstance(self.image, str | Path) else self.image_id
-        )
+        is_file = isinstance(self.image, str | Path)
+        image = self.image.read() if isinstance(self.image, LazyImage) else self.image
+        name = str(image) if is_file else self.image_id
+        return load_image(image, name=name, max_pixels=self.max_pixels, size=size)
 
 
 @dataclass(frozen=True)

@@ -5,26 +5,44 @@ what is wrong.
 """
 
 import contextlib
-import glob
+import errno
+import os
+import stat
 import threading
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO, TypeAlias
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError, features
 
+from captioning.config import MAX_PIXELS
+from captioning.data.budget import ByteBudget
+from captioning.data.pixels import image_from_array, rgb
 from shared.system.cli import UserError
 
 ImageSource: TypeAlias = "str | Path | bytes | Image.Image | np.ndarray"
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 SUFFIXES = frozenset((".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"))
+# Formats that Pillow reads if it was built so, or if somebody registered a plug-in, and their suffixes.
+_OPTIONAL = {"AVIF": (".avif",), "HEIF": (".heic", ".heif")}
+_HEIC = "convert HEIC to JPEG, or call pillow_heif.register_heif_opener() first."
+UNREADABLE = {
+    ".heic": _HEIC,
+    ".heif": _HEIC,
+    ".avif": "this Pillow was built without AVIF; convert it to JPEG.",
+    ".svg": "an SVG is a drawing; render it as PNG.",
+}
 
-# An image of this size takes 300 MB as RGB; today's cameras stay below it.
-MAX_PIXELS = 100_000_000
+# Most bytes for a pixel while an image is decoded and converted, measured for each format: JPEG 19, PNG 22,
+# GIF 19, TIFF 18, AVIF 17, WebP 31. Those in a mode without transparency need no second layer.
+_PLAIN_MODES = ("1", "L", "RGB", "CMYK", "YCbCr")
+_BYTES_PER_PIXEL, _BYTES_PER_PLAIN_PIXEL = 32, 20
+# All threads together; a larger image is decoded alone.
+MOST_BYTES = _BYTES_PER_PIXEL * MAX_PIXELS
 
 _TRANSPOSITIONS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -36,7 +54,7 @@ _TRANSPOSITIONS = {
     8: Image.Transpose.ROTATE_90,
 }
 _ORIENTATION_TAG = 0x0112
-_BITS_PER_SAMPLE_TAG = 258
+_TILE_WIDTH_TAG, _TILE_HEIGHT_TAG = 322, 323
 
 # Warning filters belong to the whole process, so only one thread at a time may change them. The lock is held
 # while a header is read, not while pixels are decoded.
@@ -47,12 +65,24 @@ class ImageError(UserError):
     """An image that cannot be read; the message starts with its name."""
 
 
-def load_image(source: ImageSource, *, name: str | None = None, max_pixels: int = MAX_PIXELS) -> np.ndarray:
+_BUDGET = ByteBudget(MOST_BYTES)
+
+
+def load_image(
+    source: ImageSource,
+    *,
+    name: str | None = None,
+    max_pixels: int = MAX_PIXELS,
+    size: int | None = None,
+) -> np.ndarray:
     """Loads an image as upright 8-bit RGB.
 
     EXIF orientation is applied. Grey, palette, CMYK and YCbCr images are converted; 16-bit samples are scaled
     by their nominal range; transparent parts are composited on white; the first frame of an animation or a
     document is used.
+
+    Threads that call this at the same time share `MOST_BYTES` of memory; those that need more wait. With
+    `size`, they hold it until the image is small.
 
     Args:
         source: a file, the bytes of one, a Pillow image, or an array `(height, width)` or
@@ -60,13 +90,14 @@ def load_image(source: ImageSource, *, name: str | None = None, max_pixels: int 
             alpha).
         name: what error messages call the image; by default the file's path.
         max_pixels: an image whose header declares more pixels is refused before memory is allocated.
+        size: side of the square to which `resize` brings it; None: it keeps its size.
 
     Returns:
         A fresh uint8 array `(height, width, 3)`.
 
     Raises:
-        ImageError: if the file is absent, empty, a folder, damaged, truncated, too large or of no known
-            format.
+        ImageError: if the file is absent, empty, a folder, a pipe, a device, damaged, truncated, too large or
+            of no known format.
 
     Example:
 
@@ -76,20 +107,41 @@ def load_image(source: ImageSource, *, name: str | None = None, max_pixels: int 
     """
     if isinstance(source, np.ndarray):
         name = name or f"array of shape {source.shape}"
-        source = _image_from_array(source, name)
+        try:
+            source = image_from_array(source)
+        except ValueError as error:
+            raise ImageError(f"{name}: {error}") from error
     elif isinstance(source, Image.Image):
         name = name or getattr(source, "filename", "") or "Pillow image"
     if isinstance(source, Image.Image):
-        return _decode(source, name, max_pixels)
+        return _decode(source, name, max_pixels, size)
     if isinstance(source, bytes | bytearray | memoryview):
-        return _load_stream(BytesIO(source), name or "image data", max_pixels)
+        return _load_stream(BytesIO(source), name or "image data", max_pixels, size)
     name = name or str(source)
     try:
-        stream = open(source, "rb")  # noqa: SIM115 - closed below; reading errors are told apart from opening ones
+        stream = open(source, "rb", opener=_open_at_once)  # noqa: SIM115 - closed below
     except (OSError, ValueError) as error:
         raise ImageError(f"{name}: {_reason(error, source)}") from error
     with stream:
-        return _load_stream(stream, name, max_pixels)
+        if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+            raise ImageError(f"{name}: {_NO_FILE}")
+        return _load_stream(stream, name, max_pixels, size)
+
+
+def suffixes() -> frozenset[str]:
+    """The suffixes of the image files that this Pillow reads, in lower case."""
+    optional = (suffix for kind in _optional_formats() for suffix in _OPTIONAL[kind])
+    return SUFFIXES.union(optional)
+
+
+def _optional_formats() -> tuple[str, ...]:
+    present = {"AVIF": features.check("avif"), "HEIF": "HEIF" in Image.OPEN}
+    return tuple(kind for kind in _OPTIONAL if present[kind])
+
+
+def _open_at_once(path, flags: int) -> int:
+    """Opens a file without waiting for somebody to write into it, if it is a named pipe."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def resize(image: np.ndarray, size: int) -> np.ndarray:
@@ -118,48 +170,7 @@ def resize(image: np.ndarray, size: int) -> np.ndarray:
     return np.asarray(Image.fromarray(image).resize((size, size), Image.Resampling.BICUBIC))
 
 
-def find_images(paths: Iterable[str | Path]) -> list[Path]:
-    """Expands files, folders and glob patterns to image files.
-
-    A folder stands for the images directly in it, and a pattern (`*`, `?`, `[...]`, `**` for folders below)
-    for the images among its matches; both are recognised by their suffix and sorted. A path without a pattern
-    is returned as it is, even if absent, so that the loader can report it while the others are read.
-
-    Args:
-        paths: files, folders and patterns, in any mixture.
-
-    Returns:
-        The files in the order of `paths`, each once.
-
-    Raises:
-        ImageError: if a folder holds no image, or a pattern matches none.
-    """
-    files: dict[Path, None] = {}
-    for entry in paths:
-        files.update(dict.fromkeys(_expand(Path(entry).expanduser())))
-    return list(files)
-
-
-def _expand(path: Path) -> list[Path]:
-    known = ", ".join(sorted(SUFFIXES))
-    if path.is_dir():
-        images = sorted(file for file in path.iterdir() if _is_image(file))
-        if not images:
-            raise ImageError(
-                f"{path}: no images in this folder. Expected files named {known}; "
-                f'for images in folders below it, give "{path}/**/*".'
-            )
-        return images
-    if path.exists() or not glob.has_magic(str(path)):
-        return [path]
-    images = sorted(file for file in map(Path, glob.glob(str(path), recursive=True)) if _is_image(file))
-    if not images:
-        raise ImageError(f"{path}: no image matches this pattern. Expected files named {known}.")
-    return images
-
-
-def _is_image(path: Path) -> bool:
-    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
+_NO_FILE = "this is a pipe, a socket or a device; expected an image file."
 
 
 def _reason(error: Exception, source: str | Path) -> str:
@@ -168,8 +179,11 @@ def _reason(error: Exception, source: str | Path) -> str:
         return "this is a URL; download it first and give the file's path."
     if isinstance(error, FileNotFoundError):
         return "no such file."
-    if isinstance(error, IsADirectoryError) or Path(source).is_dir():
-        return "this is a folder; expected an image file."
+    if os.path.isdir(source):
+        readable = os.access(source, os.R_OK)
+        return "this is a folder; expected an image file." if readable else "this folder cannot be read."
+    if isinstance(error, OSError) and error.errno == errno.ENXIO:  # what opening a socket gives
+        return _NO_FILE
     if isinstance(error, OSError) and error.strerror:
         return f"cannot be opened: {error.strerror}."
     return f"cannot be opened: {error}."
@@ -183,10 +197,14 @@ def _without_warnings() -> Iterator[None]:
         yield
 
 
-def _load_stream(stream: BinaryIO, name: str, max_pixels: int) -> np.ndarray:
+def _load_stream(stream: BinaryIO, name: str, max_pixels: int, size: int | None) -> np.ndarray:
+    formats = (*FORMATS, *_optional_formats())
     try:
+        _refuse_large(_webp_size(stream), name, max_pixels)  # Pillow allocates its pixels when it opens one
         with _without_warnings():
-            image = Image.open(stream, formats=FORMATS)
+            image = Image.open(stream, formats=formats)
+    except ImageError:
+        raise
     except Image.DecompressionBombError as error:
         raise ImageError(_too_large(name, max_pixels)) from error
     except UnidentifiedImageError as error:
@@ -194,24 +212,67 @@ def _load_stream(stream: BinaryIO, name: str, max_pixels: int) -> np.ndarray:
         if not stream.read(1):
             raise ImageError(f"{name}: the file is empty (0 bytes).") from error
         raise ImageError(
-            f"{name}: not an image, or not of a format that can be read ({', '.join(FORMATS)})."
+            f"{name}: not an image, or not of a format that can be read ({', '.join(formats)})."
         ) from error
     except Exception as error:  # the plugins raise nearly everything on damaged headers
         raise ImageError(f"{name}: the image's header is damaged ({error}).") from error
     with image:
-        return _decode(image, name, max_pixels)
+        return _decode(image, name, max_pixels, size)
 
 
-def _decode(image: Image.Image, name: str, max_pixels: int) -> np.ndarray:
-    width, height = image.size
+def _webp_size(stream: BinaryIO) -> tuple[int, int]:
+    """Width and height that a WebP file declares; (0, 0) for other files.
+
+    Source: RFC 9649, "WebP Image Format".
+    """
+    head = stream.read(30)
+    stream.seek(0)
+
+    def number(start, length, bits):
+        return int.from_bytes(head[start : start + length], "little") % 2**bits
+
+    if head[:4] != b"RIFF" or head[8:12] != b"WEBP":
+        return 0, 0
+    if head[12:16] == b"VP8X":
+        return number(24, 3, 24) + 1, number(27, 3, 24) + 1
+    if head[12:16] == b"VP8L":
+        sides = number(21, 4, 28)
+        return sides % 2**14 + 1, sides // 2**14 + 1
+    return number(26, 2, 14), number(28, 2, 14)
+
+
+def _tile_size(image: Image.Image) -> tuple[int, int]:
+    """Width and height of a TIFF's tiles, which are decoded whole; (0, 0) for other images."""
+    tags = getattr(image, "tag_v2", {})
+    sides = [tags.get(tag, 0) for tag in (_TILE_WIDTH_TAG, _TILE_HEIGHT_TAG)]
+    # A damaged tag may hold anything.
+    return tuple(side if isinstance(side, int) else 0 for side in sides)
+
+
+def _refuse_large(sides: tuple[int, int], name: str, max_pixels: int) -> None:
+    width, height = sides
     if width * height > max_pixels:
         raise ImageError(_too_large(name, max_pixels, f"{width} x {height} pixels; "))
+
+
+def _decode(image: Image.Image, name: str, max_pixels: int, size: int | None) -> np.ndarray:
+    _refuse_large(image.size, name, max_pixels)
+    _refuse_large(_tile_size(image), name, max_pixels)
+    is_plain = image.format != "WEBP" and image.mode in _PLAIN_MODES
+    per_pixel = _BYTES_PER_PLAIN_PIXEL if is_plain else _BYTES_PER_PIXEL
+    with _BUDGET.hold(image.width * image.height * per_pixel):
+        pixels = _pixels(image, name)
+        return pixels if size is None else resize(pixels, size)
+
+
+def _pixels(image: Image.Image, name: str) -> np.ndarray:
+    width, height = image.size
     try:
         if image.format == "TIFF":  # loading looks at the orientation, outside the reach of _without_warnings
             _orientation(image)
         image.load()
         method = _TRANSPOSITIONS.get(_orientation(image))
-        pixels = _rgb(image if method is None else image.transpose(method))
+        pixels = rgb(image if method is None else image.transpose(method))
     except Exception as error:  # damaged data, see above; or a mode that Pillow cannot convert
         raise ImageError(f"{name}: the image is damaged or truncated ({error}).") from error
     if not pixels.size:
@@ -232,49 +293,3 @@ def _too_large(name: str, max_pixels: int, size: str = "") -> str:
     return (
         f"{name}: the image is too large: {size}at most {max_pixels:,} pixels are accepted. Shrink it first."
     )
-
-
-def _rgb(image: Image.Image) -> np.ndarray:
-    if image.mode in ("I", "F") or image.mode.startswith("I;"):
-        return np.repeat(_eight_bits(image)[..., None], 3, axis=-1)  # (height, width, 3)
-    if image.has_transparency_data:
-        if image.mode == "La":  # premultiplied grey has no direct way to RGBA
-            image = image.convert("LA")
-        image = image.convert("RGBA")
-        white = Image.new("RGBA", image.size, "white")
-        image = Image.alpha_composite(white, image)
-    return np.array(image.convert("RGB"))
-
-
-def _eight_bits(image: Image.Image) -> np.ndarray:
-    """Grey samples of more than 8 bits, `(height, width)`, scaled to uint8.
-
-    The range is the nominal one if the file names it, as dark photographs should stay dark. 32-bit integers
-    and floats have none: the smallest usual range that holds all samples is used, or else their own range.
-    """
-    samples = np.nan_to_num(np.asarray(image).astype(np.float32))
-    low, high = 0.0, 65535.0
-    if image.mode.startswith("I;16"):
-        bits = getattr(image, "tag_v2", {}).get(_BITS_PER_SAMPLE_TAG, (16,))[0]
-        high = 2.0**bits - 1
-    else:
-        low, largest = samples.min(initial=0), samples.max(initial=0)
-        ranges = (1.0, 255.0, 65535.0) if image.mode == "F" else (255.0, 65535.0)
-        high = next((top for top in ranges if largest <= top), largest)
-    return np.rint((samples - low) / max(high - low, 1e-12) * 255).clip(0, 255).astype(np.uint8)
-
-
-def _image_from_array(array: np.ndarray, name: str) -> Image.Image:
-    shape_is_right = array.ndim == 2 or (array.ndim == 3 and array.shape[2] in (1, 2, 3, 4))
-    if not shape_is_right or array.dtype not in (np.uint8, np.uint16, np.bool_) or not array.size:
-        raise ImageError(
-            f"{name}: an image array has shape (height, width) or (height, width, 1 to 4) and dtype uint8, "
-            f"uint16 or bool; this one has shape {array.shape} and dtype {array.dtype}."
-        )
-    if array.dtype == np.bool_:
-        array = array * np.uint8(255)
-    elif array.dtype == np.uint16:
-        array = np.rint(array / 257).astype(np.uint8)
-    if array.ndim == 3 and array.shape[2] == 1:
-        array = array[..., 0]
-    return Image.fromarray(np.ascontiguousarray(array))

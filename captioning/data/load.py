@@ -20,10 +20,11 @@ reports what sources hold.
 """
 
 import dataclasses
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from captioning.config import SOURCES
+from captioning.config import MAX_PIXELS, SOURCES
 from captioning.data.examples import CaptionData, Example
 from captioning.data.flickr8k import CAPTIONS_FILE, read_flickr8k
 from captioning.data.json_files import read_json
@@ -36,12 +37,15 @@ from shared.runs.names import run_name
 SHAPES = "shapes"
 
 
-def load_examples(source: str | Path, images: str | Path | None = None) -> CaptionData:
+def load_examples(
+    source: str | Path, images: str | Path | None = None, max_pixels: int = MAX_PIXELS
+) -> CaptionData:
     """Reads the captions of a source and locates its images, without opening them.
 
     Args:
         source: one of the sources in the table at the top of this module.
         images: the folder of the images, if they are not next to the captions.
+        max_pixels: an image that declares more pixels will not be decoded.
 
     Returns:
         The examples, and the rows that had to be left out.
@@ -49,21 +53,27 @@ def load_examples(source: str | Path, images: str | Path | None = None) -> Capti
     Raises:
         DataError: if the source is unknown, is not in the expected form, or has no usable row.
     """
-    images = None if images is None else Path(images).expanduser()
-    if images is not None and not images.is_dir():
+    images = None if images is None else Path(os.path.expanduser(images))
+    if images is not None and not os.path.isdir(images):
         raise DataError(f"{images}: no such folder of images.")
     data = _read(str(source), images)
     if not data.examples:
         raise nothing_usable(source, "captions", data.problems)
-    return data
+    examples = tuple(dataclasses.replace(example, max_pixels=max_pixels) for example in data.examples)
+    return dataclasses.replace(data, examples=examples)
 
 
-def load_sources(sources: Sequence[str | Path], images: Sequence[str | Path] | None = None) -> CaptionData:
+def load_sources(
+    sources: Sequence[str | Path],
+    images: Sequence[str | Path] | None = None,
+    max_pixels: int = MAX_PIXELS,
+) -> CaptionData:
     """Reads one or more sources into one.
 
     Args:
         sources: as in `load_examples`.
         images: a folder of images for each source; None: they are next to the captions.
+        max_pixels: an image that declares more pixels will not be decoded.
 
     Raises:
         DataError: see `load_examples`; or a source is named twice, or the folders are not as many.
@@ -74,7 +84,7 @@ def load_sources(sources: Sequence[str | Path], images: Sequence[str | Path] | N
         )
     _refuse_twins(sources)
     folders = images or [None] * len(sources)
-    parts = [load_examples(source, folder) for source, folder in zip(sources, folders, strict=True)]
+    parts = [load_examples(*pair, max_pixels) for pair in zip(sources, folders, strict=True)]
     if len(parts) == 1:
         return parts[0]
     labels = source_labels([part.name for part in parts])
@@ -89,8 +99,8 @@ def load_sources(sources: Sequence[str | Path], images: Sequence[str | Path] | N
 def _refuse_twins(sources):
     seen = set()
     for source in sources:
-        path = Path(source).expanduser()
-        key = path.resolve() if path.exists() else str(source)
+        path = Path(os.path.expanduser(source))
+        key = path.resolve() if os.path.exists(path) else str(source)
         if key in seen:
             raise DataError(f"The source {source} is named twice. Name it once; --mix shows it more often.")
         seen.add(key)
@@ -106,7 +116,7 @@ def source_labels(sources: Sequence[str]) -> list[str]:
     """
     labels: list[str] = []
     for source in sources:
-        path = Path(source).expanduser()
+        path = Path(os.path.expanduser(source))
         # Many files are called captions.jsonl; their folder says which.
         named = path.parent if path.name.startswith("captions.") and path.parent.name else path
         name = run_name(str(named))
@@ -124,8 +134,8 @@ def _read(source: str, images: Path | None) -> CaptionData:
         return read_shapes()
     if source.startswith("tfds:"):
         return read_tfds(source)
-    path = Path(source).expanduser()
-    if not path.exists():
+    path = Path(os.path.expanduser(source))
+    if not os.path.exists(path):
         raise unknown_source(source, SOURCES, [SHAPES])
     return _read_folder(source, path, images) if path.is_dir() else _read_file(source, path, images)
 

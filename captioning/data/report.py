@@ -119,7 +119,10 @@ def _check_one(example: Example) -> Check:
             image = Path(image).read_bytes()
         if isinstance(image, bytes | np.ndarray):
             digest = hashlib.sha256(image if isinstance(image, bytes) else image.tobytes()).hexdigest()
-        return Check(digest, fingerprint=fingerprint(load_image(image, name=example.image_id)))
+        return Check(
+            digest,
+            fingerprint=fingerprint(load_image(image, name=example.image_id, max_pixels=example.max_pixels)),
+        )
     except ImageError as error:
         return Check(digest, str(error))
     except OSError as error:

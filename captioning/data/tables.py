@@ -11,7 +11,13 @@ from shared.data.tables import Columns, read_table
 
 TABLES = (*SHARED_TABLES, ".txt")
 
-_COLUMNS = Columns(("image", "caption"), ("split", "confidence"), "A column split is optional.", lower=True)
+_COLUMNS = Columns(
+    ("image", "caption"),
+    ("split", "confidence"),
+    "A column split is optional.",
+    lower=True,
+    quoted_with=("log_prob", "confidence"),
+)
 WRITTEN_NOTE = "A model wrote these captions (they have a confidence): all images are for training."
 
 

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,25 +17,26 @@ from captioning.evaluation.official import official_metrics
 from captioning.prediction.results import Result, scored
 from captioning.prediction.stream import caption_images
 from shared.system.cli import UserError
-from shared.system.output import check_output, write_whole
+from shared.system.output import check_output, print_error, write_whole
 from shared.system.progress import progress_bar
 
 # What a calibration's file says about where it comes from.
 SOURCE_OF_CALIBRATION = ("model", "data", "split", "search", "images", "median_cider", "confidence_bands")
 
 
-def examples_to_score(source: str, images: Path | None, split: str) -> list[Example]:
+def examples_to_score(source: str, images: Path | None, split: str, max_pixels: int) -> list[Example]:
     """The images of a split that have captions to compare with.
 
     Args:
         source: see `captioning.data.examples`.
         images: folder of the images, where it is not beside the captions.
         split: name of the split.
+        max_pixels: an image that declares more pixels is not decoded.
 
     Raises:
         UserError: the source cannot be read, or there are none.
     """
-    data = load_examples(source, images=images)
+    data = load_examples(source, images, max_pixels)
     if data.problems:
         hint = f"`python -m captioning.data {source}` lists them"
         print(f"{len(data.problems)} bad rows left out; {hint}.", file=sys.stderr)
@@ -46,7 +48,7 @@ def examples_to_score(source: str, images: Path | None, split: str) -> list[Exam
 
 def caption_examples(captioner, examples: Sequence[Example], batch_size: int, search: dict) -> list[Result]:
     """The result of each image, with a progress bar."""
-    items = ((example, example.load) for example in examples)
+    items = ((example, partial(example.load, captioner.image_size)) for example in examples)
     stream = caption_images(captioner, items, batch_size=batch_size, **search)
     return list(progress_bar(stream, unit="image", total=len(examples), least=batch_size + 1))
 
@@ -59,7 +61,7 @@ def without_failures(results: Sequence[Result]) -> list[Result]:
     """
     failed = [result for result in results if result.error is not None]
     for result in failed:
-        print(f"{result.key.image_id}: error: {result.error}", file=sys.stderr)
+        print_error(f"{result.key.image_id}: error: {result.error}")
     if len(failed) == len(results):
         raise UserError("None of the images could be read, so there is nothing to score.")
     if failed:

@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from captioning.data.images import MAX_PIXELS
+from captioning.config import MAX_PIXELS
 
 KINDS = ("JPEG", "PNG", "GIF", "BMP", "WEBP")
-PARALLEL = 4  # files decoded at once
+PARALLEL = 4  # files decoded at once, of at most `max_pixels` together
 HEADER = 30  # bytes: enough for the size of all kinds but JPEG
 
 
@@ -35,7 +35,8 @@ def read_files(encoded, resize: Callable, size: int, max_pixels: int = MAX_PIXEL
         encoded: (images,) string, the contents of JPEG, PNG, GIF, BMP or WebP files of any sizes.
         resize: takes pixels (1, height, width, 3) float32 and returns them as (1, size, size, 3).
         size: side of the square in pixels.
-        max_pixels: a file whose header declares more is not decoded.
+        max_pixels: a file whose header declares more is not decoded. Large files are decoded one after
+            another, so that those in memory have no more pixels together either.
 
     Returns:
         `ReadFiles`.
@@ -53,18 +54,38 @@ def read_files(encoded, resize: Callable, size: int, max_pixels: int = MAX_PIXEL
     sizes = _declared(head, kinds)
     blank = tf.zeros((size, size, 3))
 
-    def read(index, file, kind, declared):
+    def measure(index, file, kind, declared):
         declared = tf.cond(kind == KINDS.index("JPEG"), lambda: _jpeg_size(file), lambda: declared)
-        frame = tf.cond(kind == KINDS.index("GIF"), lambda: _frame_size(file), lambda: declared)
-        declared = tf.maximum(declared, frame)
-        is_small = declared[0] <= max_pixels // tf.maximum(declared[1], 1)  # their product might overflow
-        pixels = tf.cond(is_small, lambda: resize(decode(file)[None])[0], lambda: blank)
-        return index, declared, is_small, tf.ensure_shape(pixels, blank.shape)
+        frame, file = tf.cond(
+            kind == KINDS.index("GIF"), lambda: _first_frame(file), lambda: (declared, file)
+        )
+        return index, file, tf.maximum(declared, frame)
+
+    def has_at_most(most):
+        # The product of the sides might overflow.
+        return lambda index, file, declared: declared[0] <= most // tf.maximum(declared[1], 1)
+
+    def has_more_than(most):
+        return lambda *element: ~has_at_most(most)(*element)
+
+    def read(index, file, declared):
+        return index, declared, True, tf.ensure_shape(resize(decode(file)[None])[0], blank.shape)
+
+    def refuse(index, file, declared):
+        return index, declared, False, blank
 
     files = tf.data.Dataset.from_tensor_slices((tf.range(tf.shape(encoded)[0]), encoded, kinds, sizes))
     files = files.filter(lambda index, file, kind, declared: kind < len(KINDS))
-    index, sizes, is_small, pixels = _attempt(files, read, (0, tf.zeros((2,), tf.int64), True, blank))
+    files = files.map(measure).ignore_errors()
+    small = files.filter(has_at_most(max_pixels // PARALLEL))
+    large = files.filter(has_more_than(max_pixels // PARALLEL)).filter(has_at_most(max_pixels))
+    too_large = files.filter(has_more_than(max_pixels))
+    results = small.map(read, num_parallel_calls=PARALLEL, deterministic=True).ignore_errors()
+    results = results.concatenate(large.map(read).ignore_errors()).concatenate(too_large.map(refuse))
+    index, sizes, is_small, pixels = _batch(results, (0, tf.zeros((2,), tf.int64), True, blank))
     count = tf.shape(encoded)[0]
+    order = tf.argsort(index)
+    index, sizes, is_small, pixels = (tf.gather(part, order) for part in (index, sizes, is_small, pixels))
     is_decoded = tf.scatter_nd(index[:, None], tf.ones_like(index), count[None]) > 0
     is_large = tf.scatter_nd(index[:, None], tf.cast(~is_small, tf.int32), count[None]) > 0
     sizes = tf.scatter_nd(index[:, None], sizes, (count, 2))
@@ -72,9 +93,8 @@ def read_files(encoded, resize: Callable, size: int, max_pixels: int = MAX_PIXEL
     return ReadFiles(tf.boolean_mask(pixels, is_small), errors)
 
 
-def _attempt(files, function, blank):
-    """The function's results for all elements of a dataset on which it does not fail, as one batch."""
-    results = files.map(function, num_parallel_calls=PARALLEL, deterministic=True).ignore_errors()
+def _batch(results, blank):
+    """All elements of a dataset as one batch."""
     # A batch cannot be empty, so it ends with a blank element, which is cut off again.
     results = results.concatenate(tf.data.Dataset.from_tensors(blank))
     options = tf.data.Options()
@@ -85,11 +105,12 @@ def _attempt(files, function, blank):
 
 def decode(encoded):
     """One encoded file to pixels `(height, width, 3)` float32."""
-    return tf.cond(
+    pixels = tf.cond(
         tf.strings.substr(encoded, 0, 4) == b"\x89PNG",
         lambda: _decode_png(encoded),
-        lambda: tf.cast(tf.io.decode_image(encoded, channels=3, expand_animations=False), tf.float32),
+        lambda: tf.io.decode_image(encoded, channels=3, expand_animations=False),
     )
+    return tf.cast(pixels, tf.float32)
 
 
 def _decode_png(encoded):
@@ -97,9 +118,15 @@ def _decode_png(encoded):
     # Asked for four channels, TensorFlow invents an opacity where a palette has none. So the file's own
     # channels are asked for: grey and opacity are two, RGB and opacity four.
     own = tf.io.decode_png(encoded)
-    opacity = tf.where(tf.shape(own)[-1] % 2 == 0, tf.cast(own[..., -1:], tf.float32) / 255.0, 1.0)
-    colours = tf.cast(tf.io.decode_png(encoded, channels=3), tf.float32)
-    return tf.round(colours * opacity + 255.0 * (1.0 - opacity))
+    colours = tf.io.decode_png(encoded, channels=3)
+
+    def on_white():
+        # Whole numbers take half the memory of floats; 127 rounds to the nearest.
+        opacity = tf.cast(own[..., -1:], tf.uint16)
+        mixed = tf.cast(colours, tf.uint16) * opacity + 255 * (255 - opacity)
+        return tf.cast((mixed + 127) // 255, tf.uint8)
+
+    return tf.cond(tf.shape(own)[-1] % 2 == 0, on_white, lambda: colours)
 
 
 def _kinds(head):
@@ -153,23 +180,36 @@ def _jpeg_size(file):
     return tf.cast(tf.io.extract_jpeg_shape(file), tf.int64)[1::-1]
 
 
-def _frame_size(file):
-    """Width and height of a GIF's first frame, (2,) int64, which may exceed those in its header."""
-    file = tf.cast(tf.io.decode_raw(file, tf.uint8), tf.int64)
-    palette = tf.where(file[10] >= 128, 3 * 2 ** (file[10] % 8 + 1), 0)
+def _first_frame(file):
+    """Width and height of a GIF's first frame, (2,) int64, and the GIF without the other frames.
+
+    The frame may be larger than the header says. TensorFlow would decode all frames to return the first.
+    """
+    data = tf.io.decode_raw(file, tf.uint8)
+
+    def byte(position):
+        return tf.cast(data[position], tf.int64)
+
+    def palette(flags):
+        return tf.where(flags >= 128, 3 * 2 ** (flags % 8 + 1), 0)
 
     def skip(position, in_extension):
         # An extension is a mark, a label and blocks; a block is its length and so many bytes, the last one 0.
-        is_over = in_extension & (file[position] == 0)
-        step = tf.where(in_extension, file[position] + 1, 2)
+        is_over = in_extension & (data[position] == 0)
+        step = tf.where(in_extension, byte(position) + 1, 2)
         return position + step, ~is_over
 
     def is_before_frame(position, in_extension):
-        return in_extension | (file[position] == ord("!"))
+        return in_extension | (data[position] == ord("!"))
 
-    position, _ = tf.while_loop(is_before_frame, skip, (13 + palette, tf.constant(False)))
-    low, high = file[position + 5 : position + 9 : 2], file[position + 6 : position + 9 : 2]
-    return tf.ensure_shape(low + 256 * high, (2,))
+    start = 13 + palette(byte(10))
+    position, _ = tf.while_loop(is_before_frame, skip, (start, tf.constant(False)))
+    sides = [byte(position + at) + 256 * byte(position + at + 1) for at in (5, 7)]
+    # A frame is a mark, its place and size, flags, a palette, the size of its codes, and blocks.
+    blocks = position + 11 + palette(byte(position + 9))
+    end = tf.while_loop(lambda at: data[at] > 0, lambda at: (at + byte(at) + 1,), (blocks,))[0]
+    first = tf.strings.substr(file, tf.constant(0, tf.int64), end + 1)
+    return tf.stack(sides), first + b";"
 
 
 def _errors(encoded, kinds, sizes, is_decoded, is_large, max_pixels):

@@ -4,13 +4,15 @@ import math
 
 import tensorflow as tf
 
-from captioning.config import Search
+from captioning.config import MAX_PIXELS, Search
 from captioning.model.constraints import constraints_in_graph
 from captioning.model.encoded import read_files
 from shared.export import concrete_function
 
 
-def caption_signatures(captioner, search: dict, abstain_below: float = 0.0) -> dict:
+def caption_signatures(
+    captioner, search: dict, abstain_below: float = 0.0, max_pixels: int = MAX_PIXELS
+) -> dict:
     """The signatures of an exported captioner.
 
     `serving_default` takes `images`, a vector of encoded JPEG, PNG, GIF, BMP or WebP files of any sizes;
@@ -25,7 +27,7 @@ def caption_signatures(captioner, search: dict, abstain_below: float = 0.0) -> d
 
     A file that cannot be read does not fail the others. The two say why in `errors`, `(images,)`, which is
     empty for readable files; the bad file's captions are empty strings with confidence 0. A file of
-    more than 100 million pixels is refused before it is decoded.
+    more than `max_pixels` pixels is refused before it is decoded.
 
     Files are decoded by TensorFlow, not by `load_image`. Both convert grey and CMYK to RGB, composite
     transparent parts of a PNG on white, and take the first frame of an animation. But TensorFlow
@@ -40,6 +42,7 @@ def caption_signatures(captioner, search: dict, abstain_below: float = 0.0) -> d
         captioner: a `captioning.model.Captioner`.
         search: options of its beam search.
         abstain_below: the confidence below which captions are withheld.
+        max_pixels: a file that declares more pixels is not decoded.
     """
     words = tf.constant(list(captioner.vocabulary.tokens))
     size = captioner.image_size
@@ -65,11 +68,11 @@ def caption_signatures(captioner, search: dict, abstain_below: float = 0.0) -> d
         return {name: output[:count] for name, output in outputs.items()}
 
     def serving_default(images):
-        files = read_files(images, captioner.encoder.resize_in_graph, size)
+        files = read_files(images, captioner.encoder.resize_in_graph, size, max_pixels)
         return _spread(describe(files.pixels), files.errors) | {"errors": files.errors}
 
     def constrained(images, prefix, must, never):
-        files = read_files(images, captioner.encoder.resize_in_graph, size)
+        files = read_files(images, captioner.encoder.resize_in_graph, size, max_pixels)
         tokens, problem = constraints_in_graph(
             must, never, prefix, captioner.vocabulary, options.max_length, options.open_endings
         )

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from captioning.config import FINAL_WORDS, Search
+from captioning.config import FINAL_WORDS, MAX_PIXELS, Search
 from captioning.model.exported import SETTINGS_FILE
 from captioning.model.signatures import caption_signatures
 from shared.export import ExportError, call_alone, export_saved_model
@@ -16,7 +16,9 @@ from shared.text.vocabulary import tokenize_words
 TOLERANCE = 1e-3  # by which a log-probability may differ in the check
 
 
-def export_captioner(captioner, path: Path, search: dict, abstain_below: float = 0.0) -> None:
+def export_captioner(
+    captioner, path: Path, search: dict, abstain_below: float = 0.0, max_pixels: int = MAX_PIXELS
+) -> None:
     """Writes the SavedModel of a captioner at `path` and checks it against the captioner.
 
     Args:
@@ -24,14 +26,16 @@ def export_captioner(captioner, path: Path, search: dict, abstain_below: float =
         path: folder to make.
         search: options of the beam search, fields of `captioning.config.Search`.
         abstain_below: the confidence below which captions are withheld.
+        max_pixels: a file that declares more pixels is not decoded.
 
     Raises:
         shared.export.ExportError: `path` cannot be written, or the SavedModel differs from the captioner.
     """
-    settings = {"image_size": captioner.image_size, "search": search, "abstain_below": abstain_below}
+    settings = {"image_size": captioner.image_size, "search": search}
+    settings |= {"abstain_below": abstain_below, "max_pixels": max_pixels}
     export_saved_model(
         path,
-        caption_signatures(captioner, search, abstain_below),
+        caption_signatures(captioner, search, abstain_below, max_pixels),
         [variable.value for variable in captioner.variables],
         files={SETTINGS_FILE: json.dumps(settings, indent=2)},
         check=lambda folder: check_export(folder, captioner, search, abstain_below),

@@ -5,9 +5,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from captioning.data.images import find_images
+from captioning.data.find import find_images, skipped_images
 from shared.data.packages import package_file
 from shared.system.cli import UserError
+from shared.system.output import print_error
 
 # Photographs in the wheel of scikit-image, free to use.
 SAMPLES = ("chelsea.png", "coffee.png", "motorcycle_left.png", "astronaut.png", "rocket.jpg")
@@ -30,6 +31,8 @@ def find_inputs(names: Sequence[str]) -> list[Path]:
             raise UserError(f"{name} is a URL; download it first and give the file's path.")
     if not names:
         raise UserError("Standard input named no images. Expected one path on each line.")
+    for line in skipped_images(names):
+        print_error(line)
     return find_images(names)
 
 

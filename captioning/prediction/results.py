@@ -2,11 +2,12 @@
 
 import csv
 import io
-import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from shared.data.tables import quoted_cells
+from shared.system.escapes import json_line, visible
 from shared.system.output import open_output, print_error
 
 if TYPE_CHECKING:
@@ -65,38 +66,40 @@ def write_results(results: Iterable[Result], form: str, path: Path | None = None
 
 def _as_text(result: Result) -> str:
     if result.error is not None:
-        return f"{result.key}: error: {_without_name(result)}"
+        return visible(f"{result.key}: error: {_without_name(result)}")
+    name = visible(result.key)
     if result.abstained:
-        return f"{result.key}\n  not sure  (confidence {result.captions[0].confidence:.2f})"
-    width = max(len(caption.text) for caption in result.captions)
+        return f"{name}\n  not sure  (confidence {result.captions[0].confidence:.2f})"
+    texts = [visible(caption.text) for caption in result.captions]
+    width = max(map(len, texts))
     digits = len(str(len(result.captions)))
-    lines = [str(result.key)]
-    for rank, caption in enumerate(result.captions, 1):
+    lines = [name]
+    for rank, (text, caption) in enumerate(zip(texts, result.captions, strict=True), 1):
         number = f"{rank:>{digits}}. " if len(result.captions) > 1 else ""
-        lines.append(f"  {number}{caption.text:<{width}}  (confidence {caption.confidence:.2f})")
+        lines.append(f"  {number}{text:<{width}}  (confidence {caption.confidence:.2f})")
     return "\n".join(lines)
 
 
 def _as_json(result: Result) -> str:
     record = {"image": str(result.key)}
     if result.error is not None:
-        return json.dumps(record | {"error": _without_name(result)}, ensure_ascii=False)
+        return json_line(record | {"error": _without_name(result)})
     if result.abstained:
-        return json.dumps(record | _abstention(result, None, True), ensure_ascii=False)
+        return json_line(record | _abstention(result, None, True))
     best, *others = map(scored, result.captions)
     alternatives = {"alternatives": others} if others else {}
-    return json.dumps(record | best | alternatives, ensure_ascii=False)
+    return json_line(record | best | alternatives)
 
 
 def _as_csv(result: Result) -> str:
-    name = {"image": result.key}
+    name = {"image": str(result.key)}
     rows = [{**name, "rank": rank, **scored(caption)} for rank, caption in enumerate(result.captions, 1)]
     if result.error is not None:
         rows = [{**name, "error": _without_name(result)}]
     if result.abstained:
         rows = [{**name, **_abstention(result, "", "true")}]
     text = io.StringIO()
-    csv.DictWriter(text, CSV_COLUMNS, lineterminator="\n").writerows(rows)
+    csv.DictWriter(text, CSV_COLUMNS, lineterminator="\n").writerows(map(quoted_cells, rows))
     return text.getvalue().removesuffix("\n")
 
 

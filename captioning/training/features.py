@@ -16,6 +16,7 @@ import tensorflow as tf
 from keras import ops
 from PIL import Image
 
+from captioning.config import MAX_PIXELS
 from captioning.data.examples import Example, LazyImage
 from captioning.model.encoder import Encoder
 from shared.system.cli import UserError
@@ -125,7 +126,7 @@ def _load_batches(examples, encoder, batch_size, flip) -> Iterator[list[np.ndarr
 
     def load(example):
         try:
-            image = encoder.prepare(example.load())
+            image = encoder.prepare(example.load(encoder.image_size))
         except UserError as error:
             return str(error)
         except OSError as error:
@@ -246,7 +247,8 @@ class _Cache:
 def _key(examples, encoder, flip) -> str:
     digest = hashlib.sha256(f"{encoder.fingerprint()} {flip}".encode())
     for example in examples:
-        digest.update(json.dumps([example.image_id, _identity(example.image)]).encode())
+        other = [] if example.max_pixels == MAX_PIXELS else [example.max_pixels]
+        digest.update(json.dumps([example.image_id, _identity(example.image), *other]).encode())
     return digest.hexdigest()[:20]
 
 

@@ -10,6 +10,7 @@ from captioning.training.batches import features_of, pixels_of
 from captioning.training.features import extract_features
 from captioning.training.views import Views
 from shared.system.cli import UserError
+from shared.system.escapes import visible
 
 LOADING_THREADS = 4
 
@@ -94,7 +95,9 @@ def _problem_of(example) -> str | None:
 
 def _report(problems):
     if problems:
-        print(f"{len(set(problems))} images cannot be read and are left out; the first: {problems[0]}")
+        print(
+            f"{len(set(problems))} images cannot be read and are left out; the first: {visible(problems[0])}"
+        )
 
 
 def _select(features, examples):

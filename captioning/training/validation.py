@@ -4,6 +4,7 @@ import numpy as np
 
 from captioning.config import FINAL_WORDS
 from captioning.evaluation.cider import CiderD
+from shared.system.escapes import visible
 from shared.text.vocabulary import tokenize_words
 
 SAMPLES_SHOWN = 4
@@ -82,6 +83,8 @@ class Validation:
     def _show(self, epoch, captions):
         step = max(len(captions) // SAMPLES_SHOWN, 1)
         shown = list(zip(self.images.examples, captions, strict=True))[::step][:SAMPLES_SHOWN]
-        text = "\n".join(f"  {example.image_id}: {' '.join(words)}" for example, words in shown)
+        text = "\n".join(
+            f"  {visible(example.image_id)}: {visible(' '.join(words))}" for example, words in shown
+        )
         self.run.append_samples(f"epoch {epoch}\n{text}")
         print(text, flush=True)

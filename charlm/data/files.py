@@ -19,9 +19,9 @@ def read_path(path: Path, pattern: str) -> list[Document]:
     Raises:
         DataError: if there is no such file, or one of them cannot be read as text.
     """
-    if path.is_dir():
+    if os.path.isdir(path):
         return [Document(str(file), file) for file in _matching(path, pattern)]
-    if path.is_file():
+    if os.path.isfile(path):
         return [Document(str(path), path)]
     with reading(str(path)):
         return [Document(str(path), path.read_bytes())]

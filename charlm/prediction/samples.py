@@ -1,6 +1,7 @@
 """Prompts from files, and generated texts as text or JSON Lines. Imports neither Keras nor TensorFlow."""
 
 import json
+import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
@@ -18,7 +19,7 @@ def read_prompt(name: str) -> str:
     """
     if "://" in name:
         raise UserError(f"The prompt {name} is a URL. Download it first and name the file.")
-    if name != STDIN and Path(name).is_dir():
+    if name != STDIN and os.path.isdir(name):
         raise UserError(f"The prompt {name} is a folder. Name a file, or - for standard input.")
     documents = [read_stdin()] if name == STDIN else read_path(Path(name), "*")
     return "".join(chunk for document in documents for chunk in document.chunks(0, document.characters))

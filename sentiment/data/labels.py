@@ -45,7 +45,7 @@ def load_labels(run: RunFolder) -> tuple[str, ...]:
     path = run.path / LABELS_FILE
     try:
         labels = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, RecursionError, ValueError) as error:
         raise RunError(f"The labels in {path} cannot be read ({error}). Copy them from the run.") from error
     is_list = isinstance(labels, list) and all(isinstance(label, str) for label in labels)
     if not is_list or len(labels) < 2 or len(set(labels)) < len(labels):

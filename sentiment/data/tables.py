@@ -11,6 +11,9 @@ from sentiment.data.reviews import ColumnNames, Review
 from shared.data.source import SPLITS, Problem, split_name
 from shared.data.tables import Columns, Row, read_table
 
+# What `sentiment.predict --format csv` writes.
+WRITTEN = ("label", "probability", "error")
+
 
 def read_reviews(path: Path, names: ColumnNames) -> Iterator[tuple[str, Review] | Problem]:
     """The labelled texts of a table.
@@ -26,13 +29,15 @@ def read_reviews(path: Path, names: ColumnNames) -> Iterator[tuple[str, Review] 
         DataError: if the file cannot be read, or its header lacks a column.
     """
     hint = "Name others with --text-column, --label-column and --split-column."
-    for row in read_table(path, Columns(names.required, (names.split,), hint)):
+    for row in read_table(path, Columns(names.required, (names.split,), hint, quoted_with=WRITTEN)):
         yield row if isinstance(row, Problem) else _review(path, row, names)
 
 
 def read_texts(path: Path, column: str) -> Iterator[str | Problem]:
     """The texts in one column of a table; see `read_reviews`."""
-    for row in read_table(path, Columns((column,), hint="Name another with --text-column.")):
+    for row in read_table(
+        path, Columns((column,), hint="Name another with --text-column.", quoted_with=WRITTEN)
+    ):
         if isinstance(row, Problem):
             yield row
             continue

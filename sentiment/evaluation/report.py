@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -45,8 +46,9 @@ def data_settings(model: str, options: Mapping[str, Any], trained: SentimentConf
 def input_files(sources: Sequence[str]) -> Iterator[Path]:
     """The files that are read, and may not be overwritten."""
     for source in map(Path, sources):
-        yield source.expanduser()
-        yield from source.expanduser().rglob("*.txt")
+        path = Path(os.path.expanduser(source))
+        yield path
+        yield from path.rglob("*.txt")
 
 
 def load_data(config: SentimentConfig) -> ReviewData:

@@ -18,6 +18,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
+from sentiment.data.tables import WRITTEN
 from shared.data.source import Problem, reading
 from shared.data.tables import NOT_UTF8, TABLES, Columns, Row, kind_of, read_table
 from shared.system.cli import UserError
@@ -99,9 +100,9 @@ def open_texts(name: str, column: str = "text") -> Iterator[Iterator[Item]]:
 
 def _file_items(name: str, column: str) -> Iterator[Item]:
     path = Path(name)
-    if path.is_dir():
+    if os.path.isdir(path):
         raise UserError(f"{name} is a folder. Name a file of texts, or - for standard input.")
-    if "\0" in name or not path.exists():
+    if not os.path.exists(path):
         raise UserError(f"There is no file {name}. Name a file of texts, or - for standard input.")
     return _table_items(path, column) if kind_of(path) in TABLES else _line_items(name)
 
@@ -144,7 +145,7 @@ def _decoded(stream: BinaryIO, name: str) -> Iterator[str]:
 
 
 def _table_items(path: Path, column: str) -> Iterator[Item]:
-    columns = Columns((column,), hint="Name another with --text-column.")
+    columns = Columns((column,), hint="Name another with --text-column.", quoted_with=WRITTEN)
     with contextlib.closing(read_table(path, columns)) as rows:
         for row in rows:
             if isinstance(row, Problem):

@@ -2,13 +2,9 @@
 
 import csv
 import io
-import json
-import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
-
-from tqdm import tqdm
 
 from sentiment.prediction.inputs import Item
 from sentiment.prediction.shading import (
@@ -20,7 +16,9 @@ from sentiment.prediction.shading import (
     listed_lines,
     one_line,
 )
-from shared.system.output import open_output
+from shared.data.tables import quoted_cells
+from shared.system.escapes import json_line, visible
+from shared.system.output import open_output, print_error
 
 if TYPE_CHECKING:
     from sentiment.prediction.explain import DeletionCurve, Explanation
@@ -112,8 +110,7 @@ def write_results(
             done, abstained = done + 1, abstained + bool(result.reason)
             if result.item.error is not None:
                 errors += 1
-                with tqdm.external_write_mode(file=sys.stderr):
-                    print(f"{result.item.place}: {result.item.error}", file=sys.stderr, flush=True)
+                print_error(f"{result.item.place}: {result.item.error}")
             write("".join(f"{line}\n" for line in writer.lines(result)))
     return Counts(done, errors, abstained)
 
@@ -130,9 +127,9 @@ class TextWriter:
         """The lines of a result, with its explanation below."""
         if result.item.error is not None:
             return []
-        remarks = f"({'; '.join(result.remarks)})" if result.remarks else ""
+        remarks = visible(f"({'; '.join(result.remarks)})") if result.remarks else ""
         text = one_line(result.item.text, SHOWN)
-        parts = (f"{result.shown_label:<{self._width}}", f"{result.probability:.3f}", text, remarks)
+        parts = (f"{visible(result.shown_label):<{self._width}}", f"{result.probability:.3f}", text, remarks)
         lines = ["  ".join(part for part in parts if part)]
         if result.explanation is not None:
             explained = (colored_lines if self._color else listed_lines)(result.explanation)
@@ -155,7 +152,7 @@ class JsonWriter:
         record = {"line": item.line, "text": item.text, **record, "label": result.label}
         if item.error is not None:
             del record["text"]
-            return [_json(record | {"error": item.error})]
+            return [json_line(record | {"error": item.error})]
         record["probability"] = round(result.probability, DIGITS)
         record["probabilities"] = {name: round(p, DIGITS) for name, p in result.probabilities.items()}
         record |= {"reason": result.reason} if result.reason else {}
@@ -163,7 +160,7 @@ class JsonWriter:
         if result.explanation is not None:
             record["explanation"] = explained_record(result.explanation)
             record["deletion"] = deletion_record(result.deletion)
-        return [_json(record)]
+        return [json_line(record)]
 
 
 class CsvWriter:
@@ -188,7 +185,7 @@ class CsvWriter:
 
     def _row(self, cells):
         text = io.StringIO()
-        csv.writer(text, lineterminator="\n").writerow(cells)
+        csv.writer(text, lineterminator="\n").writerow(quoted_cells(cells))
         return text.getvalue().removesuffix("\n")
 
 
@@ -198,7 +195,3 @@ FORMATS: dict[str, Callable[[Sequence[str], bool], Any]] = {
     "jsonl": JsonWriter,
     "csv": CsvWriter,
 }
-
-
-def _json(record: Mapping[str, Any]) -> str:
-    return json.dumps(record, ensure_ascii=False)

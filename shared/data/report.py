@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from shared.system.escapes import visible
 from shared.system.output import write_whole
 
 # A report prints this many entries of a kind; its JSON file has all of them.
@@ -15,7 +16,7 @@ def listed(title: str, entries: Sequence[str], counted: str = "") -> list[str]:
 
     Args:
         title: what the entries are.
-        entries: one line each.
+        entries: one line each; characters that would control a terminal are written as escapes.
         counted: what follows the title in place of their number.
 
     Returns:
@@ -31,7 +32,10 @@ def listed(title: str, entries: Sequence[str], counted: str = "") -> list[str]:
       a.csv:11: empty
       and 2 more
     """
-    lines = [f"{title}: {counted or f'{len(entries):,}'}", *(f"  {entry}" for entry in entries[:SHOWN])]
+    lines = [
+        f"{title}: {counted or f'{len(entries):,}'}",
+        *(f"  {visible(entry)}" for entry in entries[:SHOWN]),
+    ]
     return lines if len(entries) <= SHOWN else [*lines, f"  and {len(entries) - SHOWN:,} more"]
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from shared.system.cli import UserError
+from shared.system.escapes import visible
 
 SPLITS = ("train", "validation", "test")
 
@@ -53,7 +54,7 @@ class Problem:
         return f"{self.file}:{self.line}" if self.line else self.file
 
     def __str__(self) -> str:
-        return f"{self.place}: {self.message}"
+        return visible(f"{self.place}: {self.message}")
 
 
 def split_name(name: str) -> str:

@@ -22,6 +22,10 @@ TABLES = (".csv", ".tsv", ".jsonl")
 NOT_UTF8 = re.compile("[\udc80-\udcff]")
 
 
+# A spreadsheet runs a cell that begins with one of these as a formula. The last one makes quoting reversible.
+_FORMULAS = ("=", "+", "-", "@", "\t", "\r", "'")
+
+
 class Row(NamedTuple):
     """A row of a table: the line where it begins, counted from 1, and its cells by column name."""
 
@@ -37,12 +41,14 @@ class Columns(NamedTuple):
         optional: those that it may name, but only once.
         hint: a sentence for the error about a missing column.
         lower: whether upper and lower case are the same in a header.
+        quoted_with: columns of a CSV file that was written with `quoted_cells`, which is undone.
     """
 
     required: Sequence[str]
     optional: Sequence[str] = ()
     hint: str = ""
     lower: bool = False
+    quoted_with: Sequence[str] = ()
 
 
 def kind_of(path: Path) -> str:
@@ -54,6 +60,42 @@ def kind_of(path: Path) -> str:
     '.csv'
     """
     return Path(path.name.lower().removesuffix(".gz")).suffix
+
+
+def quoted_cells(row: list[Any] | dict[str, Any]) -> list[Any] | dict[str, Any]:
+    """A row for a CSV file that people may open in a spreadsheet: text that looks like a formula gets a `'`.
+
+    Numbers stay as they are. `unquoted_cells` takes the mark away again.
+
+    Source: OWASP, "CSV Injection".
+
+    Example:
+
+    >>> quoted_cells(["=1+1", "a dog", -0.5, "'quoted'"])
+    ["'=1+1", 'a dog', -0.5, "''quoted'"]
+    """
+
+    def quote(cell):
+        return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULAS) else cell
+
+    if isinstance(row, dict):
+        return {name: quote(cell) for name, cell in row.items()}
+    return list(map(quote, row))
+
+
+def unquoted_cells(row: dict[str, Any]) -> dict[str, Any]:
+    """The cells that were given to `quoted_cells`, for readers that know that a table was written so.
+
+    Example:
+
+    >>> unquoted_cells({"image": "'-1.jpg", "caption": "a dog's bowl"})
+    {'image': '-1.jpg', 'caption': "a dog's bowl"}
+    """
+    return {name: cell[1:] if _is_quoted(cell) else cell for name, cell in row.items()}
+
+
+def _is_quoted(cell: Any) -> bool:
+    return isinstance(cell, str) and cell.startswith("'") and cell[1:].startswith(_FORMULAS)
 
 
 @contextlib.contextmanager
@@ -149,13 +191,16 @@ def _csv_reader(path: Path, stream: TextIO, tsv_quotes: bool):
 
 def _records(path: Path, reader, columns: Columns) -> Iterator[Row | Problem]:
     header = _header(path, reader, columns)
+    is_quoted = bool(columns.quoted_with) and set(columns.quoted_with) <= set(header)
     while True:
         line = reader.line_num + 1
         try:
             cells = next(reader, None)
         except csv.Error as error:
-            lines = f", lines {line} to {reader.line_num}" if reader.line_num > line else ""
-            yield Problem(str(path), line, f"not a row of a table ({error}{lines})")
+            message = f"not a row of a table ({error})"
+            if reader.line_num > line:
+                message = f"a quotation mark is not closed: lines {line} to {reader.line_num} are left out"
+            yield Problem(str(path), line, message)
             continue
         if cells is None:
             return
@@ -167,7 +212,8 @@ def _records(path: Path, reader, columns: Columns) -> Iterator[Row | Problem]:
         elif any(map(NOT_UTF8.search, cells)):
             yield Problem(str(path), line, "not UTF-8")
         elif cells:
-            yield Row(line, dict(zip(header, cells, strict=True)))
+            row = dict(zip(header, cells, strict=True))
+            yield Row(line, unquoted_cells(row) if is_quoted else row)
 
 
 def _header(path: Path, reader: Iterator[list[str]], columns: Columns) -> list[str]:

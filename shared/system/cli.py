@@ -12,6 +12,8 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import NoReturn
 
+from shared.system.escapes import VisibleStream, visible
+
 FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)  # no space left on the disk, or for this user
 
 
@@ -51,7 +53,7 @@ class Parser(argparse.ArgumentParser):
         if is_unknown:
             options = [word.partition("=")[0] for word in arguments.split() if word.startswith("-")]
             hint = "".join(did_you_mean(option, self._option_string_actions) for option in options[:1])
-        self.exit(UserError.status, f"error: {message}.{hint} See {self.prog} --help.\n")
+        self.exit(UserError.status, f"error: {visible(message)}.{hint} See {self.prog} --help.\n")
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
@@ -71,7 +73,8 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 def run_script(main: Callable[[Sequence[str]], int | None], argv: Sequence[str] | None = None) -> int:
     """Runs a script's `main` and turns what ends it into an exit status.
 
-    Characters that standard output cannot show are written as escapes, as on standard error.
+    Characters that standard output cannot show are written as escapes, as on standard error. So are those
+    that would control a terminal, but for colours.
 
     Args:
         main: takes the arguments, returns the exit status or `None` for 0.
@@ -91,13 +94,19 @@ def run_script(main: Callable[[Sequence[str]], int | None], argv: Sequence[str] 
     if hasattr(sys.stdout, "reconfigure"):
         # A terminal need not know every character, and names of files need not be valid Unicode.
         sys.stdout.reconfigure(errors="backslashreplace")
+    terminal = VisibleStream(sys.stdout) if sys.stdout.isatty() else sys.stdout
+    with contextlib.redirect_stdout(terminal):
+        return _run(main, sys.argv[1:] if argv is None else list(argv))
+
+
+def _run(main: Callable[[Sequence[str]], int | None], argv: Sequence[str]) -> int:
     try:
-        status = main(sys.argv[1:] if argv is None else list(argv))
+        status = main(argv)
         sys.stdout.flush()
         return int(status or 0)
     except UserError as error:
         with contextlib.suppress(OSError):  # the terminal may have been closed
-            print(f"{error.label}: {error}", file=sys.stderr)
+            print(f"{error.label}: {visible(error)}", file=sys.stderr)
         return error.status
     except KeyboardInterrupt:
         print("stopped by Ctrl-C", file=sys.stderr)
@@ -107,10 +116,14 @@ def run_script(main: Callable[[Sequence[str]], int | None], argv: Sequence[str] 
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            name = visible(str(error.filename)[:60])
+            print(f"error: {name}... is too long for the name of a file.", file=sys.stderr)
+            return UserError.status
         if error.errno not in FULL:
             raise
         # What could not be written may be the output itself, which is flushed again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         with contextlib.suppress(OSError):
-            print(f"error: {error}. Free some space, then give the command again.", file=sys.stderr)
+            print(f"error: {visible(error)}. Free some space, then give the command again.", file=sys.stderr)
         return UserError.status

@@ -98,19 +98,21 @@ def config_from_arguments(
         raise UserError(str(error)) from error
 
 
-def whole_number(text: str, least: int = 1) -> int:
+def whole_number(text: str, least: int = 1, most: float = math.inf) -> int:
     """The `type` of an option that counts something.
 
     Raises:
-        argparse.ArgumentTypeError: `text` is no whole number of at least `least`.
+        argparse.ArgumentTypeError: `text` is no whole number from `least` to `most`.
 
     Example:
 
     >>> whole_number("3")
     3
     """
-    if not text.isdecimal() or int(text) < least:
-        raise argparse.ArgumentTypeError(f"expected a whole number of at least {least}, got {text!r}")
+    # Python refuses to read numbers of more than 4,300 digits.
+    if not text.isdecimal() or len(text) > 19 or not least <= int(text) <= most:
+        limit = "" if most == math.inf else f" and at most {most}"
+        raise argparse.ArgumentTypeError(f"expected a whole number of at least {least}{limit}, got {text!r}")
     return int(text)
 
 

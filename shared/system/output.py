@@ -1,6 +1,7 @@
 """The output of scripts: standard output or a file, checked before any work is done."""
 
 import contextlib
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from shared.system.cli import UserError
+from shared.system.escapes import visible
 from shared.system.files import write_text_atomic
 
 
@@ -22,7 +24,7 @@ def check_output(path: Path, inputs: Iterable[Path] = ()) -> None:
         UserError: it cannot be written, or is one of the inputs.
     """
     existed = path.exists()
-    if path.is_file() and any(source.exists() and source.samefile(path) for source in inputs):
+    if path.is_file() and any(os.path.exists(source) and source.samefile(path) for source in inputs):
         raise UserError(f"{path} is one of the inputs; writing would destroy it. Name another file.")
     if _is_special(path):
         return  # opening would disturb it
@@ -105,9 +107,12 @@ def open_output(path: Path | None) -> Iterator[Callable[[str], None]]:
 
 
 def print_error(text: str) -> None:
-    """Prints a line on standard error; a progress bar there makes way for it."""
+    """Prints a line on standard error; a progress bar there makes way for it.
+
+    Characters that would control a terminal are written as escapes.
+    """
     with tqdm.external_write_mode(file=sys.stderr):
-        print(text, file=sys.stderr, flush=True)
+        print(visible(text), file=sys.stderr, flush=True)
 
 
 def write_whole(path: Path, text: str) -> None:

@@ -256,7 +256,7 @@ def _read_document(path: str | Path) -> dict:
         raise VocabularyError(
             f"Cannot read the vocabulary {path}: {error.strerror}. A model needs the one it was trained with."
         ) from error
-    except ValueError as error:
+    except (RecursionError, ValueError) as error:
         raise VocabularyError(f"The vocabulary {path} is not JSON text: {error}.") from error
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         raise VocabularyError(

@@ -268,7 +268,7 @@ def described(place):
         ("truncated.jpg", "damaged or truncated"),
         ("text.jpg", "not an image, or not of a format that can be read (JPEG,"),
         ("zero.jpg", "the file is empty (0 bytes)"),
-        ("huge.png", "too large: at most 100,000,000 pixels are accepted"),
+        ("huge.png", "too large: at most 50,000,000 pixels are accepted"),
     ],
 )
 def test_a_bad_picture_alone_fails(described, name, expected):

@@ -131,7 +131,11 @@ def test_a_run_of_an_earlier_version_continues_as_it_began(tmp_path):
 
 @pytest.mark.parametrize(
     ("change", "message"),
-    [({"wings": 2}, "wings"), ({"units": "many"}, "str"), ({"units": 0}, "--units must be at least 1")],
+    [
+        ({"wings": 2}, "wings"),
+        ({"units": "many"}, "not .many."),
+        ({"units": 0}, "--units must be at least 1"),
+    ],
 )
 def test_settings_of_another_version_are_refused(change, message, tmp_path):
     run = RunFolder.create(tmp_path / "run", change, "captioning")

@@ -109,7 +109,11 @@ def test_settings_that_a_run_does_not_name_have_their_defaults(tmp_path):
 
 @pytest.mark.parametrize(
     ("settings", "reason"),
-    [({"unitz": 7}, "unitz"), ({"units": 0}, "--units must be at least 1"), ({"units": "7"}, "'str'")],
+    [
+        ({"unitz": 7}, "unitz"),
+        ({"units": 0}, "--units must be at least 1"),
+        ({"units": "7"}, "number, not '7'"),
+    ],
 )
 def test_settings_of_another_version_are_an_error_of_the_user(tmp_path, settings, reason):
     run = RunFolder.create(tmp_path / "run", settings, "sentiment")

@@ -276,7 +276,7 @@ def test_csv_that_is_not_utf8_or_not_csv(tmp_path, picture):
         (2, "not UTF-8"),
         (5, "the row has 1 fields, the header 2"),
         (6, "the row has 3 fields, the header 2"),
-        (7, "not a row of a table (unexpected end of data, lines 7 to 8)"),
+        (7, "a quotation mark is not closed: lines 7 to 8 are left out"),
     ]
 
 

@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
+from captioning.model import encoded
 from captioning.model.encoded import KINDS, read_files
 
 SIZE = 8
@@ -58,7 +59,7 @@ def test_a_large_file_of_each_kind_is_not_decoded(kind):
     pixels, errors = read(file, replaced(file, *change[:2], *change[2]))
     assert len(pixels) == 1
     assert errors[0] == ""
-    assert errors[1].startswith("the image is too large: 12001 x 9000 pixels; at most 100,000,000 pixels")
+    assert errors[1].startswith("the image is too large: 12001 x 9000 pixels; at most 50,000,000 pixels")
 
 
 @pytest.mark.parametrize("kind", LARGE)
@@ -102,3 +103,33 @@ def test_no_files():
     pixels, errors = read()
     assert pixels.shape == (0, SIZE, SIZE, 3)
     assert errors == []
+
+
+def test_only_the_first_frame_of_an_animation_is_decoded():
+    frames = [Image.new("P", (21, 13), colour) for colour in (3, 5, 7)]
+    stream = io.BytesIO()
+    frames[0].save(stream, "GIF", save_all=True, append_images=frames[1:])
+    _, first = encoded._first_frame(with_comment(stream.getvalue()))
+    first = Image.open(io.BytesIO(first.numpy()))
+    assert first.n_frames == 1
+    np.testing.assert_array_equal(first.convert("RGB"), frames[0].convert("RGB"))
+    assert read(stream.getvalue())[1] == [""]
+
+
+def test_large_files_come_in_the_order_of_the_input():
+    # With this limit, PNG and BMP are decoded among others and the larger GIF alone.
+    files = [encode("GIF", 40, 30), encode("PNG", 9, 7), encode("GIF", 50, 30), encode("BMP", 7, 9)]
+    pixels, errors = read(*files, max_pixels=40 * 30)
+    assert [error[:26] for error in errors] == ["", "", "the image is too large: 50", ""]
+    for index, file in enumerate((files[0], files[1], files[3])):
+        np.testing.assert_array_equal(pixels[index], read(file)[0][0])
+
+
+@pytest.mark.parametrize("mode", ["LA", "RGBA"])
+def test_transparent_png_on_white(mode):
+    random = np.random.default_rng(3).integers(0, 256, (SIZE, SIZE, len(mode)), dtype=np.uint8)
+    stream = io.BytesIO()
+    Image.fromarray(random, mode).save(stream, "PNG")
+    opacity = random[..., -1:] / 255
+    expected = np.rint(random[..., :-1] * opacity + 255 * (1 - opacity)) * np.ones(3)
+    np.testing.assert_array_equal(read(stream.getvalue())[0][0], expected)

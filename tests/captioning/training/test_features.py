@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from captioning.config import MAX_PIXELS
 from captioning.data.examples import LazyImage
 from captioning.data.images import load_image
 from captioning.model.encoder import Encoder
@@ -22,9 +23,10 @@ from captioning.training.features import FeatureError, default_cache_dir, extrac
 class Example:
     image_id: str
     image: object
+    max_pixels: int = MAX_PIXELS
 
-    def load(self):
-        return load_image(self.image)
+    def load(self, size=None):
+        return load_image(self.image, size=size)
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +56,7 @@ class Counting:
     """An example that counts how often any of its kind is loaded, and may fail."""
 
     loaded = 0
+    max_pixels = MAX_PIXELS
 
     def __init__(self, example, error=None):
         self.image_id, self.image, self._example, self._error = (
@@ -63,11 +66,11 @@ class Counting:
             error,
         )
 
-    def load(self):
+    def load(self, size=None):
         type(self).loaded += 1
         if self._error:
             raise self._error
-        return self._example.load()
+        return self._example.load(size)
 
 
 @pytest.fixture(autouse=True)

@@ -120,7 +120,7 @@ def test_csv_problems(tmp_path):
         "9: column label is empty",
         '10: column split is not one of train, validation, test: "extra"',
         "11: not a row of a table (',' expected after '\"')",
-        "13: not a row of a table (unexpected end of data, lines 13 to 14)",
+        "13: a quotation mark is not closed: lines 13 to 14 are left out",
     ]
 
 

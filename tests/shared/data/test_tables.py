@@ -43,7 +43,7 @@ def test_quotation_marks_in_tsv(tmp_path):
 
 def test_a_quotation_mark_that_is_never_closed_is_told(tmp_path):
     problems = read(tmp_path / "x.csv", 'text\na\n"b\nc\nd\n')
-    assert problems == [(2, "a"), (3, "not a row of a table (unexpected end of data, lines 3 to 5)")]
+    assert problems == [(2, "a"), (3, "a quotation mark is not closed: lines 3 to 5 are left out")]
 
 
 def test_names_of_columns(tmp_path):

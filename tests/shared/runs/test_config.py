@@ -13,6 +13,7 @@ from shared.system.cli import UserError
 @dataclass(frozen=True)
 class Config(RunConfig):
     units: int = option(7, "width", least=1)
+    depth: int = option(1, "layers", least=1, most=64)
     learning_rate: float = option(0.1, "rate", above=0)
     weight_decay: float = option(0.0, "decay", least=0)
     dropout: float = option(0.3, "rate", below=1)
@@ -37,6 +38,16 @@ class Config(RunConfig):
         ({"fraction": 0.0}, r"--fraction must lie in \(0, 1\), not 0.0"),
         ({"minutes": 0.0}, "--minutes must be a number above 0, not 0.0"),
         ({"cell": "rnn"}, "--cell must be one of lstm, gru, not rnn"),
+        ({"depth": 65}, "--depth must be at most 64, not 65"),
+        ({"units": 10**9}, "--units 1000000000 and --depth 1 make a network of more than 2 billion weights"),
+        ({"units": "many"}, "--units must be a whole number, not 'many'"),
+        ({"units": True}, "--units must be a whole number, not True"),
+        ({"units": 2.0}, "--units must be a whole number, not 2.0"),
+        ({"dropout": "x" * 99}, r"--dropout must be a number, not 'x{56}\.\.\."),
+        ({"minutes": {}}, "--minutes must be a number or none, not {}"),
+        ({"data": "file"}, "--data must be a list, of which each is a string, not 'file'"),
+        ({"data": ["file", 3]}, "--data must be a list, of which each is a string, not"),
+        ({"name": None}, "--name must be a string, not None"),
     ],
 )
 def test_a_value_out_of_bounds_is_named_with_its_option(changes, message):
@@ -57,7 +68,7 @@ def test_some_settings_by_name():
     assert Config(units=3).pick(("units", "cell")) == {"units": 3, "cell": "lstm"}
 
 
-@pytest.mark.parametrize("stored", [{"depth": 3}, {"units": 0}])
+@pytest.mark.parametrize("stored", [{"wings": 3}, {"units": 0}])
 def test_settings_that_this_version_does_not_know_are_refused(tmp_path, stored):
     run = RunFolder.create(tmp_path, stored, "charlm")
     with pytest.raises(UserError, match=r"config\.json are not those of this version"):

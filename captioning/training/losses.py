@@ -1,5 +1,8 @@
 """The losses of a captioner: cross entropy, and the reward of captions that it samples itself."""
 
+from collections.abc import Mapping
+
+import numpy as np
 import tensorflow as tf
 from keras import ops
 
@@ -133,6 +136,12 @@ class CiderReward:
         ]
         scores = self._cider.score_each([row for row in rows.tolist() for _ in range(samples)], words)
         return scores.reshape(images, samples).astype("float32")
+
+
+def count_words(batch: Mapping[str, np.ndarray]) -> float:
+    """How much a batch counts in the mean over words that the cross entropy is."""
+    words = np.sum(batch["tokens"][:, :, 1:] != Vocabulary.PAD, axis=(1, 2))  # (images,)
+    return float(np.sum(words * batch.get("weights", 1.0)))
 
 
 def features_of_views(captioner, batch):

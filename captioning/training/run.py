@@ -11,7 +11,7 @@ from captioning.data.examples import CaptionData, Example
 from captioning.data.similar import shared_photographs
 from captioning.model.captioner import Captioner
 from captioning.training.batches import CaptionBatches, encode_captions
-from captioning.training.losses import CaptionLoss, CiderReward, SelfCriticalLoss
+from captioning.training.losses import CaptionLoss, CiderReward, SelfCriticalLoss, count_words
 from captioning.training.memory import check_memory
 from captioning.training.sources import FeatureSource, PixelSource
 from captioning.training.validation import Validation
@@ -22,6 +22,7 @@ from shared.text.vocabulary import Vocabulary, tokenize_words
 from shared.training.loop import TrainResult, train
 from shared.training.optimizers import make_adamw
 from shared.training.pace import cosine
+from shared.training.replicas import Replicas
 
 
 def train_captioner(
@@ -31,6 +32,7 @@ def train_captioner(
     *,
     resume: bool = False,
     cache_dir: Path | None = None,
+    replicas: Replicas | None = None,
 ) -> TrainResult:
     """Trains a captioner in a run folder.
 
@@ -40,6 +42,7 @@ def train_captioner(
         data: what `captioning.data.load_examples` read from `config.data`.
         resume: continue from the run's last checkpoint.
         cache_dir: folder of the feature cache.
+        replicas: devices and machines that share each batch; None: one device.
 
     Returns:
         History, best epoch and its metrics.
@@ -47,6 +50,11 @@ def train_captioner(
     Raises:
         UserError: the data cannot be used, or the settings do not fit them.
     """
+    if config.self_critical and replicas and replicas.count > 1:
+        raise UserError(
+            "--self-critical cannot be shared among replicas: its loss is a mean over words that are drawn "
+            "in the step itself. Train it without --strategy."
+        )
     keras.utils.set_random_seed(config.seed)
     if data.problems:
         sources = " ".join(config.data)
@@ -76,6 +84,8 @@ def train_captioner(
         clip_norm=config.clip_norm,
         average=config.average_decay,
         resume=resume,
+        replicas=replicas,
+        weigh=count_words,
     )
 
 

@@ -20,6 +20,7 @@ from shared.training.losses import sequence_cross_entropy
 from shared.training.optimizers import make_adamw, make_muon
 from shared.training.pace import cosine
 from shared.training.precision import choose_policy
+from shared.training.replicas import Replicas
 from shared.training.reporting import Size
 from shared.training.windows import TextWindows
 
@@ -34,6 +35,7 @@ def train_charlm(
     *,
     resume: bool = False,
     cache_dir: Path | None = None,
+    replicas: Replicas | None = None,
 ) -> TrainResult:
     """Trains a character model in a run folder.
 
@@ -43,6 +45,7 @@ def train_charlm(
         data: the text.
         resume: continue from the run's last checkpoint.
         cache_dir: folder for the ids of a text that is too long for memory.
+        replicas: devices and machines that share each batch; None: one device.
 
     Returns:
         History, best epoch and its metrics.
@@ -88,6 +91,7 @@ def train_charlm(
         keep_carry=True,
         size=CHARACTERS,
         resume=resume,
+        replicas=replicas,
     )
 
 

@@ -20,6 +20,7 @@ from shared.training.loop import TrainResult, train
 from shared.training.optimizers import make_muon
 from shared.training.pace import cosine
 from shared.training.precision import choose_policy
+from shared.training.replicas import Replicas
 from shared.training.reporting import Size
 from shared.training.windows import TextWindows
 
@@ -33,7 +34,11 @@ SHARED_SETTINGS = ("cell", "units", "depth", "bidirectional", "embedding_size")
 
 
 def prepare_language_model(
-    config: SentimentConfig, run: RunFolder, words: Mapping[str, Sequence[Sequence[str]]], resume: bool
+    config: SentimentConfig,
+    run: RunFolder,
+    words: Mapping[str, Sequence[Sequence[str]]],
+    resume: bool,
+    replicas: Replicas | None = None,
 ) -> WordLM | None:
     """The language model that a run starts from, trained now unless that is done; None if it has none.
 
@@ -42,6 +47,7 @@ def prepare_language_model(
         run: its folder, in which the language model has its own.
         words: the words of each review, by the names of the splits.
         resume: whether the run continues.
+        replicas: devices and machines that share each batch; None: one device.
 
     Raises:
         UserError: the named language model cannot be used, or there are no texts to train one on.
@@ -58,7 +64,9 @@ def prepare_language_model(
         language = language_run(config, path, resume)
         vocabulary = Vocabulary.build(texts, config.min_count, config.max_vocabulary)
         shuffled = [texts[index] for index in order]
-        train_language_model(config, language, shuffled, words["validation"], vocabulary, resume=resume)
+        train_language_model(
+            config, language, shuffled, words["validation"], vocabulary, resume=resume, replicas=replicas
+        )
     return load_language_model(path, config)
 
 
@@ -79,6 +87,7 @@ def train_language_model(
     vocabulary: Vocabulary,
     *,
     resume: bool = False,
+    replicas: Replicas | None = None,
 ) -> TrainResult:
     """Trains a `WordLM` in a run folder of its own.
 
@@ -89,6 +98,7 @@ def train_language_model(
         validation: the words of each validation text.
         vocabulary: of the language model and the classifier.
         resume: continue from the run's last checkpoint.
+        replicas: devices and machines that share each batch; None: one device.
 
     Returns:
         History, best epoch and its metrics.
@@ -124,6 +134,7 @@ def train_language_model(
         keep_carry=True,
         size=WORDS,
         resume=resume,
+        replicas=replicas,
     )
 
 

@@ -23,13 +23,19 @@ from shared.runs.folder import RunFolder
 from shared.training.loop import TrainResult, train
 from shared.training.pace import cosine
 from shared.training.precision import choose_policy
+from shared.training.replicas import Replicas
 from shared.training.reporting import Size
 
 REVIEWS = Size("reviews", lambda batch: len(batch["targets"]))
 
 
 def train_sentiment(
-    config: SentimentConfig, run: RunFolder, data: ReviewData, *, resume: bool = False
+    config: SentimentConfig,
+    run: RunFolder,
+    data: ReviewData,
+    *,
+    resume: bool = False,
+    replicas: Replicas | None = None,
 ) -> TrainResult:
     """Trains a sentiment model in a run folder. Teachers label texts first, then a language model is trained.
 
@@ -38,6 +44,7 @@ def train_sentiment(
         run: its folder; the language model has a run folder inside.
         data: the reviews, from `sentiment.training.preparation.load_data`.
         resume: continue from the run's last checkpoint, or that of its language model.
+        replicas: devices and machines that share each batch; None: one device.
 
     Returns:
         History, best epoch and its metrics.
@@ -49,7 +56,7 @@ def train_sentiment(
     has_checkpoint = resume and run.last_checkpoint.exists()
     labels = run_labels(run, data, has_checkpoint)
     taught, soft_targets = taught_texts(config, run, data, words, labels, resume)
-    language_model = prepare_language_model(config, run, words, resume)
+    language_model = prepare_language_model(config, run, words, resume, replicas)
     # The same random numbers follow, whether teachers and language model ran now or in an earlier process.
     keras.utils.set_random_seed(config.seed)
     given = None if language_model is None else language_model.vocabulary
@@ -88,4 +95,5 @@ def train_sentiment(
         average=config.average_decay,
         size=REVIEWS,
         resume=has_checkpoint,
+        replicas=replicas,
     )

@@ -20,6 +20,7 @@ from sentiment.training.pretraining import prepare_language_model
 from sentiment.training.teaching import taught_texts
 from sentiment.training.validation import Validation
 from shared.runs.folder import RunFolder
+from shared.system.cli import UserError
 from shared.training.loop import TrainResult, train
 from shared.training.pace import cosine
 from shared.training.precision import choose_policy
@@ -77,6 +78,7 @@ def train_sentiment(
         config.window,
         config.seed,
     )
+    _check_shares(config, batches.batch_size, replicas)
     validation_labels = label_indices(data.split("validation"), labels)
     return train(
         model,
@@ -97,3 +99,13 @@ def train_sentiment(
         resume=has_checkpoint,
         replicas=replicas,
     )
+
+
+def _check_shares(config: SentimentConfig, batch_size: int, replicas: Replicas | None) -> None:
+    """The perturbation is a gradient of a replica's mean loss, through norms of the whole batch: shares that
+    differ would bend it."""
+    if config.adversarial and replicas and batch_size % replicas.count:
+        raise UserError(
+            f"--adversarial needs a batch size that {replicas.count} replicas divide; it is {batch_size}. "
+            "Change --batch-size, or the number of devices or workers."
+        )

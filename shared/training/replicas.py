@@ -11,7 +11,6 @@ import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-import keras
 import numpy as np
 import tensorflow as tf
 
@@ -108,24 +107,22 @@ class Replicas:
                 stays None. Its dtypes are those that devices can add up; bfloat16 is added as float32.
         """
         here = self._strategy.run(self._sum_of, args=(function,))
-        return keras.tree.map_structure(
-            lambda value: self._strategy.experimental_local_results(value)[0], here
-        )
+        return tf.nest.map_structure(lambda value: self._strategy.experimental_local_results(value)[0], here)
 
     def _sum_of(self, function):
         context = tf.distribute.get_replica_context()
         values = function(int(tf.get_static_value(tf.convert_to_tensor(context.replica_id_in_sync_group))))
-        leaves = [value for value in tf.nest.flatten(values) if value is not None]
-        wide = [tf.cast(leaf, _addable(leaf.dtype)) for leaf in leaves]
-        sums = dict.fromkeys(range(len(leaves)))
-        for dtype in dict.fromkeys(
-            tensor.dtype for tensor in wide
-        ):  # tensors travel with those of their kind
-            indices = [index for index, tensor in enumerate(wide) if tensor.dtype == dtype]
-            totals = context.all_reduce(tf.distribute.ReduceOp.SUM, [wide[index] for index in indices])
-            sums.update(zip(indices, totals, strict=True))
-        totals = iter([tf.cast(total, leaf.dtype) for total, leaf in zip(sums.values(), leaves, strict=True)])
-        return tf.nest.map_structure(lambda value: None if value is None else next(totals), values)
+        leaves = tf.nest.flatten(values)
+        kinds: dict[tf.DType, list[int]] = {}  # tensors of one dtype are added up together
+        for number, leaf in enumerate(leaves):
+            if leaf is not None:
+                kinds.setdefault(_addable(leaf.dtype), []).append(number)
+        for dtype, numbers in kinds.items():
+            some = [tf.cast(leaves[number], dtype) for number in numbers]
+            totals = context.all_reduce(tf.distribute.ReduceOp.SUM, some)
+            for number, total in zip(numbers, totals, strict=True):
+                leaves[number] = tf.cast(total, leaves[number].dtype)
+        return tf.nest.pack_sequence_as(values, leaves)
 
     def gather(self, numbers: Sequence[float]) -> np.ndarray:
         """The numbers of every process, `(processes, numbers)`, the chief's first.
@@ -172,7 +169,8 @@ class Replicas:
         except _LOST as error:
             if self._processes == 1:
                 raise
-            reason = error.message.strip().partition("\n")[0]
+            lines = error.message.strip().splitlines()
+            reason = next((line for line in lines if "aborted" in line), lines[0]).rstrip(".")
             raise WorkerLostError(
                 f"worker {self._index} of {self._processes} lost another one: {reason}. What the run saved "
                 "is unchanged. Start all workers again, with --resume."

@@ -23,7 +23,7 @@ CHARLM = (
     "--sample-length 4 --dropout 0 --output-dropout 0"
 )
 SENTIMENT = (
-    "--units 6 --embedding-size 5 --batch-size 7 --epochs 2 --precision float32 --adversarial 0.5 "
+    "--units 6 --embedding-size 5 --batch-size 6 --epochs 2 --precision float32 --adversarial 0.5 "
     "--dropout 0 --word-dropout 0 --input-dropout 0 --output-dropout 0"
 )
 CAPTIONING = (
@@ -94,7 +94,7 @@ class Workers:
             for index in range(count)
         ]
 
-    def join(self, timeout=120):
+    def join(self, timeout=240):
         """Exit status and output of each."""
         try:
             outputs = [process.communicate(timeout=timeout)[0] for process in self.processes]
@@ -103,7 +103,7 @@ class Workers:
                 process.kill()
         return [process.returncode for process in self.processes], outputs
 
-    def wait_for(self, rows, run, timeout=120):
+    def wait_for(self, rows, run, timeout=240):
         """Waits until the history of a run has this many rows."""
         end = time.monotonic() + timeout
         while len(rows_of(run)) < rows:
@@ -157,6 +157,7 @@ def test_workers_give_the_run_of_one_and_survive_signals_and_death(text, alone, 
     (chief, _), outputs = workers.join(timeout=60)
     assert chief == 75, outputs
     assert time.monotonic() - began < 60
+    assert "aborted" in outputs[0]
     assert "Start all workers again, with --resume" in outputs[0]
     assert "Traceback" not in outputs[0]
     assert 5 <= len(rows_of(run)) < 12

@@ -10,7 +10,7 @@ from pathlib import Path
 from captioning.app import APP
 from captioning.config import CaptioningConfig, recipe, self_critical_recipe
 from captioning.data.load import load_sources
-from shared.commands import open_run, parse_training, training_parser
+from shared.commands import open_run, parse_training, start_replicas, training_parser
 from shared.system.cli import run_script
 from shared.system.options import config_from_arguments
 from shared.system.quiet import import_tensorflow_quietly
@@ -46,6 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for name in filter(None, (config.init_from, *config.teachers)):
         APP.find(name, trainable=True)
     with open_run(APP, arguments, config) as run:
+        replicas = start_replicas(arguments)
         data = load_sources(config.data, arguments.images, config.max_pixels)
         import_tensorflow_quietly()
         from captioning.training.run import train_captioner
@@ -57,11 +58,12 @@ def main(argv: Sequence[str] | None = None) -> int:
             resume=arguments.resume,
             cache_dir=arguments.cache,
             save_every=arguments.save_every,
+            replicas=replicas,
         )
-    best = ", ".join(f"{name} {value:.4f}" for name, value in result.best_metrics.items())
-    print(f"Best epoch {result.best_epoch}: {best}.")
-    print(f"Saved to {run.path}.")
-    print(f"Caption your own pictures: python -m captioning.predict PICTURE --model {run.path}")
+        best = ", ".join(f"{name} {value:.4f}" for name, value in result.best_metrics.items())
+        print(f"Best epoch {result.best_epoch}: {best}.")
+        print(f"Saved to {run.path}.")
+        print(f"Caption your own pictures: python -m captioning.predict PICTURE --model {run.path}")
     return 0
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from charlm.app import APP
 from charlm.config import SPLITTING, CharLMConfig, recipe
 from charlm.data import load_text
-from shared.commands import open_run, parse_training, training_parser
+from shared.commands import open_run, parse_training, start_replicas, training_parser
 from shared.system.cli import run_script
 from shared.system.quiet import import_tensorflow_quietly
 
@@ -33,6 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs the script; returns its exit status."""
     arguments, config = parse_arguments(argv)
     with open_run(APP, arguments, config) as run:
+        replicas = start_replicas(arguments)
         data = load_text(config.data, **config.pick(SPLITTING))
         import_tensorflow_quietly()
         from charlm.training.run import train_charlm
@@ -44,13 +45,16 @@ def main(argv: Sequence[str] | None = None) -> int:
             resume=arguments.resume,
             cache_dir=arguments.cache,
             save_every=arguments.save_every,
+            replicas=replicas,
         )
-    nats = result.best_metrics["val_nats"]
-    print(f"Best epoch {result.best_epoch}: {nats:.4f} nats per character of the validation text, windowed.")
-    print(f"Saved to {run.path}.")
-    if config.sample_length:
-        print(f"Samples written during training: {run.samples_file}")
-    print(f"Generate text: python -m charlm.generate --model {run.path}")
+        nats = result.best_metrics["val_nats"]
+        print(
+            f"Best epoch {result.best_epoch}: {nats:.4f} nats per character of the validation text, windowed."
+        )
+        print(f"Saved to {run.path}.")
+        if config.sample_length:
+            print(f"Samples written during training: {run.samples_file}")
+        print(f"Generate text: python -m charlm.generate --model {run.path}")
     return 0
 
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from sentiment.app import APP
 from sentiment.config import LANGUAGE_FOLDER, SentimentConfig
 from sentiment.training.preparation import load_data
-from shared.commands import open_run, parse_training, training_parser
+from shared.commands import open_run, parse_training, start_replicas, training_parser
 from shared.runs.folder import RunError, RunFolder
 from shared.system.cli import run_script
 from shared.system.quiet import import_tensorflow_quietly
@@ -35,18 +35,26 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs the script; returns its exit status."""
     arguments, config = parse_arguments(argv)
     with open_run(APP, arguments, config) as run:
+        replicas = start_replicas(arguments)
         data = load_data(config)
         import_tensorflow_quietly()
         from sentiment.training.run import train_sentiment
 
-        result = train_sentiment(config, run, data, resume=arguments.resume, save_every=arguments.save_every)
-    best = result.best_metrics
-    print(
-        f"Best epoch {result.best_epoch}: {best['val_accuracy']:.2%} of the validation texts right, log loss "
-        f"{best['val_log_loss']:.4f}, calibration error {best['val_calibration_error']:.4f}."
-    )
-    print(f"Saved to {run.path}.")
-    print(f"Try it: python -m sentiment.predict --model {run.path} 'TEXT'")
+        result = train_sentiment(
+            config,
+            run,
+            data,
+            resume=arguments.resume,
+            save_every=arguments.save_every,
+            replicas=replicas,
+        )
+        best = result.best_metrics
+        print(
+            f"Best epoch {result.best_epoch}: {best['val_accuracy']:.2%} of the validation texts right, "
+            f"log loss {best['val_log_loss']:.4f}, calibration error {best['val_calibration_error']:.4f}."
+        )
+        print(f"Saved to {run.path}.")
+        print(f"Try it: python -m sentiment.predict --model {run.path} 'TEXT'")
     return 0
 
 

@@ -6,6 +6,8 @@ import contextlib
 import dataclasses
 import os
 import shutil
+import sys
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
@@ -18,10 +20,11 @@ from shared.runs.lock import sole_writer
 from shared.runs.names import run_name
 from shared.runs.presets import make_preset
 from shared.system.cli import Parser
+from shared.system.cluster import Task
 from shared.system.files import PARTIAL, remove_partial_files
-from shared.system.options import add_config_arguments, config_from_arguments, positive_number
+from shared.system.options import add_config_arguments, config_from_arguments, positive_number, whole_number
 from shared.system.output import check_free as check_output_free
-from shared.system.quiet import import_tensorflow_quietly
+from shared.system.quiet import import_tensorflow_quietly, without_chatter
 
 
 def training_parser(app: Application, description: str) -> Parser:
@@ -44,6 +47,17 @@ def training_parser(app: Application, description: str) -> Parser:
         metavar="MINUTES",
         help="time between two checkpoints within an epoch; one is written after each epoch, too "
         "(default: %(default)g)",
+    )
+    parser.add_argument(
+        "--strategy",
+        choices=("mirrored", "multi-worker"),
+        help="share each batch: mirrored among the GPUs of this computer, multi-worker among the processes "
+        "that TF_CONFIG names (default: one device)",
+    )
+    parser.add_argument(
+        "--replicas",
+        type=whole_number,
+        help="GPUs for mirrored, or without a GPU, logical devices of the processor (default: all GPUs)",
     )
     return parser
 
@@ -79,6 +93,10 @@ def open_run(app: Application, arguments: argparse.Namespace, config: RunConfig)
         RunError: the folder is in use, holds something else, or with `--resume`, no run with these settings.
         FileError: it cannot be made.
     """
+    if arguments.strategy == "multi-worker" and not Task.of(os.environ).is_chief:
+        with _private_copy(arguments) as copy, open_run(app, copy, config) as run:
+            yield run
+        return
     path, existed = arguments.out, arguments.out.exists()
     # What can be refused is refused before anything is written.
     if arguments.resume:
@@ -99,6 +117,39 @@ def open_run(app: Application, arguments: argparse.Namespace, config: RunConfig)
             if not existed and not RunFolder(path, {}).holds_work:
                 _remove(path)
             raise
+
+
+@contextlib.contextmanager
+def _private_copy(arguments: argparse.Namespace) -> Iterator[argparse.Namespace]:
+    """The arguments of a worker that is not the chief: it writes a folder of its own, and prints nothing."""
+    with contextlib.ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="worker-"))
+        stack.enter_context(contextlib.redirect_stdout(stack.enter_context(open(os.devnull, "w"))))
+        out = Path(folder) / "run"
+        if arguments.resume:
+            shutil.copytree(arguments.out, out, ignore=shutil.ignore_patterns("tensorboard", ".*"))
+        yield argparse.Namespace(**{**vars(arguments), "out": out, "strategy": None})
+
+
+def start_replicas(arguments: argparse.Namespace) -> Any:
+    """The `shared.training.replicas.Replicas` of `--strategy`; None without. Imports TensorFlow.
+
+    Must be called before anything else uses TensorFlow. With multi-worker, waits until all workers are there.
+
+    Raises:
+        UserError: there are not so many devices, or `TF_CONFIG` is missing or wrong.
+    """
+    if arguments.strategy is None:
+        return None
+    task = Task.of(os.environ) if arguments.strategy == "multi-worker" else None
+    if task:
+        print(
+            f"worker {task.index} of {len(task.addresses)} waits for the others", file=sys.stderr, flush=True
+        )
+    with without_chatter():
+        from shared.training.replicas import Replicas
+
+        return Replicas.multi_worker(task) if task else Replicas.mirrored(arguments.replicas)
 
 
 def _resumed(app: Application, path: Path, config: RunConfig) -> RunFolder:

@@ -7,7 +7,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = ["README.md", "CONTRIBUTING.md", "docs/architecture.md", "docs/results/README.md"]
-DOCUMENTS += [f"docs/{name}.md" for name in ("captioning", "charlm", "sentiment")]
+DOCUMENTS += [f"docs/{name}.md" for name in ("captioning", "charlm", "sentiment", "scaling", "serving")]
 # `tests/shared/test_export.py`, `charlm/text/graph.py`, `tests/sentiment/data`
 PATH = re.compile(r"`((?:tests|captioning|charlm|sentiment|shared|benchmarks|docs)/[\w./-]*)`")
 LINK = re.compile(r"\[[^\]\n]+\]\(([\w./-]+)(?:#[\w-]*)?\)")

@@ -1,5 +1,8 @@
 """The losses of a captioner: cross entropy, and the reward of captions that it samples itself."""
 
+from collections.abc import Mapping
+
+import numpy as np
 import tensorflow as tf
 from keras import ops
 
@@ -180,6 +183,12 @@ def mean_divergence(log_probs, logits, weights=None):
     if weights is None:
         return tf.reduce_mean(divergences)
     return tf.math.divide_no_nan(tf.reduce_sum(weights * divergences), tf.reduce_sum(weights))
+
+
+def count_words(batch: Mapping[str, np.ndarray]) -> float:
+    """How much a batch counts in the mean over words that the cross entropy is."""
+    words = np.sum(batch["tokens"][:, :, 1:] != Vocabulary.PAD, axis=(1, 2))  # (images,)
+    return float(np.sum(words * batch.get("weights", 1.0)))
 
 
 def with_views(batch):

@@ -14,7 +14,7 @@ from captioning.model.captioner import Captioner
 from captioning.model.ensemble import check_vocabulary
 from captioning.training.batches import CaptionBatches, encode_captions
 from captioning.training.checksums import data_checksums
-from captioning.training.losses import CaptionLoss, CiderReward, SelfCriticalLoss
+from captioning.training.losses import CaptionLoss, CiderReward, SelfCriticalLoss, count_words
 from captioning.training.memory import check_memory
 from captioning.training.sources import FeatureSource, PixelSource
 from captioning.training.validation import Validation
@@ -25,6 +25,7 @@ from shared.text.vocabulary import Vocabulary, tokenize_words
 from shared.training.loop import TrainResult, train
 from shared.training.optimizers import make_adamw
 from shared.training.pace import cosine
+from shared.training.replicas import Replicas
 
 
 def train_captioner(
@@ -35,6 +36,7 @@ def train_captioner(
     resume: bool = False,
     cache_dir: Path | None = None,
     save_every: float | None = None,
+    replicas: Replicas | None = None,
 ) -> TrainResult:
     """Trains a captioner in a run folder.
 
@@ -45,6 +47,7 @@ def train_captioner(
         resume: continue from the run's last checkpoint, if it has one.
         cache_dir: folder of the feature cache.
         save_every: minutes between two checkpoints within an epoch; None: only after each epoch.
+        replicas: devices and machines that share each batch; None: one device.
 
     Returns:
         History, best epoch and its metrics.
@@ -53,6 +56,11 @@ def train_captioner(
         UserError: the data cannot be used, or the settings do not fit them.
     """
     resume = resume and run.has_checkpoint
+    if config.self_critical and replicas and replicas.count > 1:
+        raise UserError(
+            "--self-critical cannot be shared among replicas: its loss is a mean over words that are drawn "
+            "in the step itself. Train it without --strategy."
+        )
     keras.utils.set_random_seed(config.seed)
     if data.problems:
         sources = " ".join(config.data)
@@ -86,6 +94,8 @@ def train_captioner(
         resume=resume,
         save_every=save_every,
         data=data_checksums(training.examples, validation.examples),
+        replicas=replicas,
+        weigh=count_words,
     )
 
 

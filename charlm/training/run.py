@@ -21,6 +21,7 @@ from shared.training.losses import sequence_cross_entropy
 from shared.training.optimizers import make_adamw, make_muon
 from shared.training.pace import cosine
 from shared.training.precision import choose_policy
+from shared.training.replicas import Replicas
 from shared.training.reporting import Size
 from shared.training.windows import TextWindows
 
@@ -36,6 +37,7 @@ def train_charlm(
     resume: bool = False,
     cache_dir: Path | None = None,
     save_every: float | None = None,
+    replicas: Replicas | None = None,
 ) -> TrainResult:
     """Trains a character model in a run folder.
 
@@ -46,6 +48,7 @@ def train_charlm(
         resume: continue from the run's last checkpoint, if it has one.
         cache_dir: folder for the ids of a text that is too long for memory.
         save_every: minutes between two checkpoints within an epoch; None: only after each epoch.
+        replicas: devices and machines that share each batch; None: one device.
 
     Returns:
         History, best epoch and its metrics.
@@ -97,6 +100,7 @@ def train_charlm(
             "training text": array_checksum(ids["train"]),
             "validation text": array_checksum(ids["validation"]),
         },
+        replicas=replicas,
     )
 
 

@@ -21,6 +21,7 @@ from shared.training.loop import TrainResult, train
 from shared.training.optimizers import make_muon
 from shared.training.pace import cosine
 from shared.training.precision import choose_policy
+from shared.training.replicas import Replicas
 from shared.training.reporting import Size
 from shared.training.windows import TextWindows
 
@@ -39,6 +40,7 @@ def prepare_language_model(
     words: Mapping[str, Sequence[Sequence[str]]],
     resume: bool,
     save_every: float | None = None,
+    replicas: Replicas | None = None,
 ) -> WordLM | None:
     """The language model that a run starts from, trained now unless that is done; None if it has none.
 
@@ -48,6 +50,7 @@ def prepare_language_model(
         words: the words of each review, by the names of the splits.
         resume: whether the run continues.
         save_every: minutes between two checkpoints within an epoch; None: only after each epoch.
+        replicas: devices and machines that share each batch; None: one device.
 
     Raises:
         UserError: the named language model cannot be used, or there are no texts to train one on.
@@ -72,6 +75,7 @@ def prepare_language_model(
             vocabulary,
             resume=language.has_checkpoint,
             save_every=save_every,
+            replicas=replicas,
         )
     return load_language_model(path, config)
 
@@ -94,6 +98,7 @@ def train_language_model(
     *,
     resume: bool = False,
     save_every: float | None = None,
+    replicas: Replicas | None = None,
 ) -> TrainResult:
     """Trains a `WordLM` in a run folder of its own.
 
@@ -105,6 +110,7 @@ def train_language_model(
         vocabulary: of the language model and the classifier.
         resume: continue from the run's last checkpoint.
         save_every: minutes between two checkpoints within an epoch; None: only after each epoch.
+        replicas: devices and machines that share each batch; None: one device.
 
     Returns:
         History, best epoch and its metrics.
@@ -142,6 +148,7 @@ def train_language_model(
         resume=resume,
         save_every=save_every,
         data={"training texts": array_checksum(ids), "validation texts": array_checksum(held_out)},
+        replicas=replicas,
     )
 
 

@@ -21,9 +21,11 @@ from sentiment.training.pretraining import prepare_language_model
 from sentiment.training.teaching import taught_texts
 from sentiment.training.validation import Validation
 from shared.runs.folder import RunFolder
+from shared.system.cli import UserError
 from shared.training.loop import TrainResult, train
 from shared.training.pace import cosine
 from shared.training.precision import choose_policy
+from shared.training.replicas import Replicas
 from shared.training.reporting import Size
 
 REVIEWS = Size("reviews", lambda batch: len(batch["targets"]))
@@ -36,6 +38,7 @@ def train_sentiment(
     *,
     resume: bool = False,
     save_every: float | None = None,
+    replicas: Replicas | None = None,
 ) -> TrainResult:
     """Trains a sentiment model in a run folder. Teachers label texts first, then a language model is trained.
 
@@ -45,6 +48,7 @@ def train_sentiment(
         data: the reviews, from `sentiment.training.preparation.load_data`.
         resume: continue from the run's last checkpoint, or that of its language model, if there is one.
         save_every: minutes between two checkpoints within an epoch; None: only after each epoch.
+        replicas: devices and machines that share each batch; None: one device.
 
     Returns:
         History, best epoch and its metrics.
@@ -56,7 +60,7 @@ def train_sentiment(
     has_checkpoint = resume and run.has_checkpoint
     labels = run_labels(run, data, has_checkpoint)
     taught, soft_targets = taught_texts(config, run, data, words, labels, resume)
-    language_model = prepare_language_model(config, run, words, resume, save_every)
+    language_model = prepare_language_model(config, run, words, resume, save_every, replicas)
     # The same random numbers follow, whether teachers and language model ran now or in an earlier process.
     keras.utils.set_random_seed(config.seed)
     given = None if language_model is None else language_model.vocabulary
@@ -77,6 +81,7 @@ def train_sentiment(
         config.window,
         config.seed,
     )
+    _check_shares(config, batches.batch_size, replicas)
     validation_labels = label_indices(data.split("validation"), labels)
     return train(
         model,
@@ -97,4 +102,15 @@ def train_sentiment(
         resume=has_checkpoint,
         save_every=save_every,
         data=data_checksums(data, zip(taught, soft_targets.tolist(), strict=True)),
+        replicas=replicas,
     )
+
+
+def _check_shares(config: SentimentConfig, batch_size: int, replicas: Replicas | None) -> None:
+    """The perturbation is a gradient of a replica's mean loss, through norms of the whole batch: shares that
+    differ would bend it."""
+    if config.adversarial and replicas and batch_size % replicas.count:
+        raise UserError(
+            f"--adversarial needs a batch size that {replicas.count} replicas divide; it is {batch_size}. "
+            "Change --batch-size, or the number of devices or workers."
+        )

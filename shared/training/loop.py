@@ -25,9 +25,10 @@ from shared.system.cli import UserError
 from shared.system.signals import BrokenOff, Interrupted, StopSignals
 from shared.training.history import History
 from shared.training.pace import Pace
+from shared.training.replicas import Replicas
 from shared.training.reporting import EXAMPLES, EpochBar, ScalarLog, Size, print_epoch
 from shared.training.saving import Saver
-from shared.training.step import TrainStep
+from shared.training.step import TrainStep, rows_of
 
 SUMS = ("loss", "gradient_norm", "clip_rate")  # summed over the steps of an epoch
 
@@ -74,6 +75,8 @@ def train(
     resume: bool = False,
     save_every: float | None = None,
     data: Mapping[str, str] = MappingProxyType({}),
+    replicas: Replicas | None = None,
+    weigh: Callable[[Any], float] = rows_of,
 ) -> TrainResult:
     """Trains a model in a run folder.
 
@@ -113,6 +116,8 @@ def train(
         save_every: minutes between two checkpoints within an epoch; None: only after each epoch.
         data: checksums of the data by the name of the part, such as `{"training texts": "3f5a..."}`; the run
             resumes only if they are the same.
+        replicas: devices and machines that share each batch; `None`: one device.
+        weigh: how much the rows of a part of a batch count in the loss, see `TrainStep`.
 
     Returns:
         History, best epoch and its metrics.
@@ -122,6 +127,7 @@ def train(
         TrainingError: loss or gradient is not finite, or no epoch gave a finite metric.
         RunError: the checkpoint is absent, damaged or of another model, or the data have changed.
         FileError: a file could not be written.
+        WorkerLostError: another process of the run is gone.
         ValueError: an argument cannot be used.
     """
     history = History(monitor, mode, patience)
@@ -129,7 +135,7 @@ def train(
         raise ValueError("the model has no trainable variables; build it (call it once) before training")
     if epochs is None and minutes is None:
         raise ValueError("the run has no end: give epochs, minutes or both")
-    step = TrainStep(model, optimizer, compute_loss, clip_norm, average, initial_carry)
+    step = TrainStep(model, optimizer, compute_loss, clip_norm, average, initial_carry, replicas, weigh)
     model.stop_training = False
     pace = Pace(epochs, steps_per_epoch, minutes, schedule)
     saver = Saver(run, step.groups, steps_per_epoch, data, save_every)
@@ -140,6 +146,7 @@ def train(
             print(f"The run in {run.path} is finished already; its results follow.", flush=True)
     elif step.iterations:
         raise ValueError("the optimizer has been used before; a new run needs a fresh one")
+    step.check_alike(steps_per_epoch)
     return loop.run_all(callbacks)
 
 
@@ -197,7 +204,7 @@ class _Loop:
         print_epoch(row, metrics, self._pace.title(epoch), seconds, left, best)
         log.write(epoch, {**row, "seconds": training_seconds, f"{self._size.unit}_per_second": rate})
         callbacks.on_epoch_end(epoch - 1, {name: value for name, value in row.items() if name != "epoch"})
-        if stop.received and not self.is_over():
+        if self._agree(stop) and not self.is_over():
             raise self._interrupted(stop, f"after epoch {epoch}")
 
     def _train_epoch(self, epoch, callbacks, stop) -> tuple[float, float]:
@@ -215,7 +222,7 @@ class _Loop:
                 done += 1
                 self._pace.tick()
                 bar.advance(self._sums["loss"] / done, self._size.of(batch))
-                if stop.received:
+                if self._agree(stop):
                     self._save()
                     raise self._interrupted(stop, f"after step {done} of {self._steps} of epoch {epoch}")
                 if self._saver.is_due:
@@ -224,6 +231,14 @@ class _Loop:
         if done < self._steps and not self._pace.is_out_of_time:
             raise ValueError(f"batches({epoch}) gave {done} batches; steps_per_epoch is {self._steps}")
         return bar.seconds, bar.rate
+
+    def _agree(self, stop) -> int:
+        """The signal that any process received, 0 for none. The clock of all processes is the chief's."""
+        numbers = self._step.replicas.gather([self._pace.seconds, stop.received])
+        self._pace.seconds = float(numbers[0, 0])
+        received = int(numbers[:, 1].max())
+        stop.received = stop.received or received
+        return received
 
     def _train_batch(self, epoch: int, number: int, batch) -> float:
         self._pace.set_rate(self._step.optimizer)
@@ -254,7 +269,8 @@ class _Loop:
             with self._step.evaluating():
                 with stop.breaking_off():
                     metrics = self._evaluate(epoch)
-                row.update({name: float(value) for name, value in metrics.items()})
+                values = self._step.replicas.gather([float(value) for value in metrics.values()])[0]
+                row.update(zip(metrics, values.tolist(), strict=True))  # of the chief, in all processes
                 if self._history.append(row):
                     self._run.save_best_weights(self._step.model)
         except BrokenOff:

@@ -11,10 +11,12 @@ VERBS = ("train", "evaluate", "export", "preset", "data.__main__")
 COMMANDS = [
     *(f"{app}.{verb}" for app in ("captioning", "charlm", "sentiment") for verb in VERBS),
     "captioning.predict",
+    "captioning.pipeline",
     "charlm.generate",
     "sentiment.predict",
+    "sentiment.pipeline",
 ]
-HEAVY = ("keras", "tensorflow", "tensorflow_datasets", "sklearn")
+HEAVY = ("apache_beam", "keras", "tensorflow", "tensorflow_datasets", "sklearn")
 
 # Run once in a new process for all commands: each is asked for help and given an option that is none.
 ASK_ALL = f"""

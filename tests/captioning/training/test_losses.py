@@ -9,7 +9,7 @@ from captioning.data.examples import Example
 from captioning.evaluation.cider import CiderD
 from captioning.model.captioner import Captioner
 from captioning.model.encoder import Encoder
-from captioning.training.losses import CaptionLoss, CiderReward, SelfCriticalLoss
+from captioning.training.losses import CaptionLoss, CiderReward, SelfCriticalLoss, count_words
 from captioning.training.views import show
 from shared.text.vocabulary import Vocabulary
 
@@ -141,6 +141,17 @@ def test_the_reward_is_the_score_of_the_caption_with_its_end():
     np.testing.assert_allclose(ours.ravel(), cider.score_each([0, 0, 2, 2], words), rtol=1e-6)
     assert ours.dtype == np.float32
     assert ours[0, 0] > ours[0, 1]
+
+
+@pytest.mark.parametrize("weights", [{}, {"weights": np.array([1.0, 0.25], np.float32)}])
+def test_the_losses_of_parts_of_a_batch_add_up_by_their_words(captioner, batch, weights):
+    batch = {"features": batch["features"], "tokens": batch["tokens"], **weights}
+    parts = [{name: array[row : row + 1] for name, array in batch.items()} for row in (0, 1)]
+    words = [count_words(part) for part in parts]
+    assert words == ([3, 4] if not weights else [3, 1])
+    loss = CaptionLoss(label_smoothing=0.1)
+    total = sum(count * float(loss(captioner, part)) for count, part in zip(words, parts, strict=True))
+    assert total / sum(words) == pytest.approx(float(loss(captioner, batch)), abs=1e-6)
 
 
 # -- teachers ---------------------------------------------------------------------------------------------

@@ -28,6 +28,7 @@ from shared.system.cli import UserError
 from shared.text.vocabulary import Vocabulary
 from shared.training.losses import sequence_cross_entropy
 from shared.training.optimizers import make_adamw
+from shared.training.replicas import Replicas
 
 PAD, START, END = Vocabulary.PAD, Vocabulary.START, Vocabulary.END
 
@@ -463,6 +464,14 @@ def test_a_resumed_run_on_two_sources_is_equal_bit_for_bit(
         assert set(resumed) == set(expected)
         for name in expected:
             np.testing.assert_array_equal(resumed[name], expected[name], err_msg=name)
+
+
+def test_self_critical_training_is_not_shared_among_replicas(settings):
+    replicas = Replicas()
+    replicas.count = 2
+    config = settings(self_critical=1, init_from="photos")
+    with pytest.raises(UserError, match="--self-critical cannot be shared"):
+        train_captioner(config, None, None, replicas=replicas)
 
 
 def test_a_run_of_an_earlier_version_resumes(source_file, tmp_path, settings, make_run, monkeypatch):

@@ -25,6 +25,7 @@ from shared.runs.folder import RunError, RunFolder
 from shared.system.cli import UserError, run_script
 from shared.system.signals import Interrupted
 from shared.text.vocabulary import Vocabulary
+from shared.training.replicas import Replicas
 from shared.training.windows import TextWindows
 
 TINY = SentimentConfig(
@@ -239,6 +240,14 @@ def test_mixed_bfloat16_and_an_adversary_learn_too(tmp_path, table):
 
 
 # With a language model
+
+
+def test_an_adversary_and_shares_that_differ_are_refused(tmp_path, table):
+    replicas, config = Replicas(), dataclasses.replace(TINY, data=(str(table),), adversarial=0.5)
+    replicas.count = 3
+    run = RunFolder.create(tmp_path / "run", {}, "sentiment")
+    with pytest.raises(UserError, match="batch size that 3 replicas divide; it is 7"):
+        train_sentiment(config, run, load_data(config), replicas=replicas)
 
 
 def test_the_run_has_its_language_model_inside(pretrained, more_texts):

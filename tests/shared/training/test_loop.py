@@ -663,6 +663,15 @@ def test_no_changed_byte_of_a_checkpoint_goes_unnoticed(tmp_path):
         np.testing.assert_array_equal(variable.numpy(), np.arange(50.0))
 
 
+def test_a_checkpoint_that_was_written_anew_with_other_numbers(tmp_path):
+    path, variable = tmp_path / "last.npz", keras.Variable(np.arange(5.0), name="numbers")
+    save_checkpoint(path, {"model": [variable]}, {"epoch": 3})
+    arrays = arrays_of(path)
+    np.savez(path, **{**arrays, "model/0000/numbers": arrays["model/0000/numbers"] + 1})
+    with pytest.raises(RunError, match="its checksum does not match"):
+        load_checkpoint(path, {"model": [variable]})
+
+
 @pytest.mark.parametrize("table", [b"", b"epoch,loss\n1", b"\xff\xfe", b'"', b"epoch\n1,2,3\n"])
 def test_a_damaged_history_is_written_anew(tmp_path, undisturbed, table):
     path = tmp_path / "run"

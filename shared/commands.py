@@ -127,8 +127,14 @@ def _private_copy(arguments: argparse.Namespace) -> Iterator[argparse.Namespace]
         stack.enter_context(contextlib.redirect_stdout(stack.enter_context(open(os.devnull, "w"))))
         out = Path(folder) / "run"
         if arguments.resume:
-            shutil.copytree(arguments.out, out, ignore=shutil.ignore_patterns("tensorboard", ".*"))
+            ignored = shutil.ignore_patterns("tensorboard", ".*")
+            shutil.copytree(arguments.out, out, ignore=ignored, copy_function=_copy_if_there)
         yield argparse.Namespace(**{**vars(arguments), "out": out, "strategy": None})
+
+
+def _copy_if_there(source, target):
+    with contextlib.suppress(FileNotFoundError):  # the chief may tidy up at the same time
+        shutil.copy2(source, target)
 
 
 def start_replicas(arguments: argparse.Namespace) -> Any:

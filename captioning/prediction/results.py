@@ -3,6 +3,7 @@
 import csv
 import io
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -53,10 +54,12 @@ def write_results(results: Iterable[Result], form: str, path: Path | None = None
     """
     header, as_lines = FORMATS[form]
     failures = 0
+    results = iter(results)
+    first = list(islice(results, 1))  # what is wrong with the options shows before a file is replaced
     with open_output(path) as write:
         if header:
             write(header + "\n")
-        for result in results:
+        for result in chain(first, results):
             failures += result.error is not None
             write(as_lines(result) + "\n")
             if result.error is not None and path is not None:

@@ -11,7 +11,7 @@ import pytest
 from captioning import predict
 from captioning.config import Search
 from captioning.prediction.inputs import SAMPLES
-from shared.system.cli import run_script
+from shared.system.cli import UserError, run_script
 
 
 def run(*argv):
@@ -110,6 +110,17 @@ def test_unusable_output_is_reported_before_any_work(output, photos, no_loading,
     assert run("photos", "--output", output) == 2
     assert output in capsys.readouterr().err
     assert (photos / "photos" / "a.png").read_bytes() == before
+
+
+def test_options_that_the_model_refuses_leave_the_output_alone(photos, loaded_captioner, monkeypatch, capsys):
+    def refuse(pixels, **options):
+        raise UserError("The model does not know the word 'zebra' of must.")
+
+    monkeypatch.setattr(loaded_captioner, "caption_pixels", refuse)
+    Path("captions.csv").write_text("mine")
+    assert run("photos", "--must", "zebra", "--output", "captions.csv") == 2
+    assert "zebra" in capsys.readouterr().err
+    assert Path("captions.csv").read_text() == "mine"
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs the device /dev/full")

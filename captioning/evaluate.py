@@ -58,8 +58,7 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--split", default="validation", help="train, validation or test (default: validation)"
     )
-    tokenizers = ("auto", "ptb", "words")
-    parser.add_argument("--tokenizer", choices=tokenizers, default="auto", help=TOKENIZER_HELP)
+    parser.add_argument("--tokenizer", choices=("auto", "ptb", "words"), default="auto", help=TOKENIZER_HELP)
     parser.add_argument("--meteor", action=argparse.BooleanOptionalAction, default="auto", help=METEOR_HELP)
     parser.add_argument("--calibrate", action="store_true", help=CALIBRATE_HELP)
     parser.add_argument("--out", type=Path, metavar="FOLDER|FILE", help=OUT_HELP)
@@ -87,9 +86,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     results = list(progress_bar(stream, unit="image", total=len(examples), least=arguments.batch_size + 1))
     readable = without_failures(results)
     write_report(arguments.out, predictions=predictions(readable))  # before metrics, whose programs may fail
-    source = {"model": arguments.model, "data": arguments.data, "split": arguments.split, "search": search}
     scores, ciders = score(readable, tokenizer, meteor)
-    metrics = source | scores
+    metrics = {name: getattr(arguments, name) for name in ("model", "data", "split")}
+    metrics |= {"search": search, **scores}
     readable, fitted = judge_confidence(readable, ciders, metrics, arguments.calibrate)
     write_report(arguments.out, metrics=metrics, predictions=predictions(readable), calibration=fitted)
     print(summary(metrics))

@@ -56,8 +56,7 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--split", default="validation", help="train, validation or test (default: validation)"
     )
-    tokenizers = ("auto", "ptb", "words")
-    parser.add_argument("--tokenizer", choices=tokenizers, default="auto", help=TOKENIZER_HELP)
+    parser.add_argument("--tokenizer", choices=("auto", "ptb", "words"), default="auto", help=TOKENIZER_HELP)
     parser.add_argument("--meteor", action=argparse.BooleanOptionalAction, default="auto", help=METEOR_HELP)
     parser.add_argument("--calibrate", action="store_true", help=CALIBRATE_HELP)
     parser.add_argument("--out", type=Path, metavar="FOLDER|FILE", help=OUT_HELP)

@@ -196,10 +196,10 @@ def test_missing_package_names_the_extra(monkeypatch):
 
 
 class FakeExample(SimpleNamespace):
-    def load(self):
+    def load(self, size):
         if self.caption is None:
             raise UserError(f"{self.image_id}.jpg: cut short")
-        return np.full((3, 5, 3), self.caption, np.uint8)
+        return np.full((size, size, 3), self.caption, np.uint8)
 
 
 class FakeCaptioner:
@@ -231,7 +231,7 @@ def world(tmp_path, monkeypatch):
     data = SimpleNamespace(
         name="toy", problems=(), split=lambda name: [example for example in examples if example.split == name]
     )
-    monkeypatch.setattr(report, "load_examples", lambda source, images: data)
+    monkeypatch.setattr(report, "load_examples", lambda source, images, max_pixels: data)
     monkeypatch.setattr(type(APP), "find", lambda app, name, trainable: Path(name))
     monkeypatch.setattr(type(APP), "load", lambda app, name, trainable: captioner)
     return SimpleNamespace(examples=examples, captioner=captioner, data=data)

@@ -103,6 +103,7 @@ def exported(trained, script, tmp_path_factory) -> Path:
 
 def test_training_leaves_a_whole_run_folder(trained):
     files = {"config.json", "vocabulary.json", "labels.json", "best.safetensors", "last.npz", "history.csv"}
+    files |= {"previous.npz", ".lock"}
     assert {file.name for file in trained.iterdir()} == {*files, "tensorboard", "language_model"}
 
 

@@ -159,7 +159,15 @@ def test_random_numbers_of_a_recurrent_cell_go_on_too(tmp_path):
         np.testing.assert_array_equal(whole[name], parts[name], err_msg=name)
 
 
-def test_many_interruptions_by_all_signals(tmp_path, undisturbed):
+@pytest.fixture
+def hangups():
+    """Hangups are not ignored, as they are below `nohup`."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+def test_many_interruptions_by_all_signals(tmp_path, undisturbed, hangups):
     statuses = []
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         with pytest.raises(Interrupted) as stopped:
@@ -198,7 +206,7 @@ def test_second_signal_stops_at_once(tmp_path):
     assert not (tmp_path / "run" / "last.npz").exists()
 
 
-def test_a_second_hangup_is_the_same_one(tmp_path):
+def test_a_second_hangup_is_the_same_one(tmp_path, hangups):
     class Twice(Signal):
         def on_train_batch_end(self, batch, logs=None):
             signal.raise_signal(signal.SIGHUP)

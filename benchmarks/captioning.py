@@ -24,7 +24,8 @@ from PIL import Image
 
 from benchmarks.machine import describe_machine
 from captioning.app import APP
-from captioning.data.images import find_images, load_image
+from captioning.data.find import find_images
+from captioning.data.images import load_image
 from captioning.prediction.inputs import sample_images
 from captioning.prediction.stream import caption_images
 from shared.system.cli import Parser, UserError, run_script

@@ -136,7 +136,7 @@ FIGURES = {
         ),
         Figure(
             "caption-speed",
-            ("python -m benchmarks.captioning --rounds 4",),
+            ("python -m benchmarks.captioning --rounds 3 --calls 3",),
             _caption_speed,
             ("captioning", "shared"),
             {"README.md": ("seconds", "rate", "share")},

@@ -10,11 +10,12 @@ import pytest
 from lecture.__main__ import PAGES
 
 ROOT = Path(__file__).parents[2]
+PROGRAMS = {"tracking": "tracking.__main__"}  # that of a package
 HEAVY = ("keras", "tensorflow", "sklearn")
 ASK_ALL = f"""
 import contextlib, importlib, io, sys
-for name in {list(PAGES)}:
-    module = importlib.import_module("lecture." + name)
+for name, program in {[(name, "lecture." + PROGRAMS.get(name, name)) for name in PAGES]}:
+    module = importlib.import_module(program)
     for arguments in (["--help"], ["--no-such-option"], ["--picture", "picture.txt"]):
         out, err = io.StringIO(), io.StringIO()
         from shared.system.cli import run_script

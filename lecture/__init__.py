@@ -1,4 +1,4 @@
-"""The lecture: twelve small programs, one a page.
+"""The lecture: small programs, one a page.
 
 `python -m lecture` lists them. Each is `python -m lecture.NAME`, takes at most a minute on two cores and has
 a page in `docs/lecture/`, in English and in Spanish. `page` holds what they share: options and pictures;

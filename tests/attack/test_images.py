@@ -164,13 +164,11 @@ def test_the_files_to_mutate_are_good():
     assert {load_image(file).shape for file in GOOD} == {(13, 21, 3)}
 
 
-@st.composite
-def mutated(draw, files):
+def mutated(file, source):
     """A good file with bytes changed, cut out, doubled, or cut off."""
-    file = bytearray(draw(st.sampled_from(files)))
-    source = random.Random(draw(st.integers(0, 2**63)))
-    for _ in range(draw(st.integers(1, 8))):
-        at = source.randrange(len(file)) if draw(st.booleans()) else source.randrange(min(len(file), 64))
+    file = bytearray(file)
+    for _ in range(source.randint(1, 8)):
+        at = source.randrange(source.choice((64, len(file))) or 1)  # headers get half of it
         length = source.choice((1, 1, 2, 4, 16))
         value = source.choice((bytes(length), b"\xff" * length, source.randbytes(length)))
         kind = source.randrange(8)
@@ -185,8 +183,9 @@ def mutated(draw, files):
     return bytes(file)
 
 
-@given(mutated(GOOD))
-def test_a_mutated_image_is_read_or_refused_in_one_sentence(file):
+@given(st.sampled_from(range(len(GOOD))), st.integers(0, 2**63))
+def test_a_mutated_image_is_read_or_refused_in_one_sentence(index, seed):
+    file = mutated(GOOD[index], random.Random(seed))
     try:
         pixels = load_image(file, name="x.png", max_pixels=10**6)
     except ImageError as error:

@@ -34,7 +34,7 @@ def test_models_are_the_presets_with_their_sizes_and_cards(capsys):
         name, size, card = re.search(r"(\S+) +([\d.]+) MB +(\S+)$", line).groups()
         assert Path(card).is_file()
         weights = RunFolder(Path(card).parent, {}).best_weights.stat().st_size
-        assert weights / 1e6 < float(size) < 25, name
+        assert weights / 1e6 - 0.05 < float(size) < 25, name  # which is rounded
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,16 @@
 """What a caption file says, and where its images are: shared by the readers of all caption files."""
 
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from captioning.data.examples import HASH_NOTE, CaptionData, Example, hash_split, merge
 from shared.data.source import Problem
-from shared.data.tables import NOT_UTF8
+
+# What Python puts in place of bytes that are not UTF-8, and halves of characters that JSON writes as escapes.
+_SURROGATES = re.compile("[\ud800-\udfff]")
 
 
 @dataclass
@@ -33,8 +36,8 @@ class Listing:
     problems: list[Problem] = field(default_factory=list)
 
     def add(self, row: Row) -> None:
-        """Adds a row, or a problem if it is not UTF-8."""
-        if any(map(NOT_UTF8.search, (row.name, *row.captions))):
+        """Adds a row, or a problem if it is not UTF-8, or not Unicode, which JSON can hold."""
+        if any(map(_SURROGATES.search, (row.name, row.image_id, row.split or "", *row.captions))):
             self.problem(row.line, "not UTF-8")
         else:
             self.rows.append(row)

@@ -162,6 +162,17 @@ def test_captions_in_json(folder, source, document):
         describe(examine(data, check_images=False))
 
 
+@pytest.mark.parametrize("key", ["filename", "raw", "cocoid", "split"])
+def test_half_a_character_in_json_is_a_bad_row(folder, key):
+    good, bad = json.loads(json.dumps(KARPATHY["images"]))
+    (bad["sentences"][0] if key == "raw" else bad)[key] = "a \ud800"
+    (folder / "dataset.json").write_text(json.dumps({"images": [good, bad]}))
+    data = load_examples(folder / "dataset.json", folder)
+    assert [example.image.name for example in data.examples] == ["a.jpg"]
+    assert [problem.message for problem in data.problems] == ["not UTF-8"]
+    describe(examine(data, check_images=False)).encode()
+
+
 @given(seeds)
 def test_captions_of_flickr8k(folder, source):
     below = folder / "flickr8k"

@@ -11,7 +11,8 @@ from shared.system.cli import run_script
 from shared.system.options import whole_number
 from shared.system.quiet import import_tensorflow_quietly
 
-TRAINED, TESTED, EPOCHS, BATCH = 4000, 200, 12, 16
+TRAINED, TESTED, BATCH = 4000, 200, 16
+UPDATES = 4000  # steps of the optimizer, whatever the number of videos
 
 
 def parse_arguments(argv: Sequence[str] | None):
@@ -40,19 +41,22 @@ def load(arguments) -> tuple[Videos, Videos]:
     return Videos(*(part[:-held_out] for part in videos)), Videos(*(part[-held_out:] for part in videos))
 
 
-def train(name: str, videos: Videos, epochs: int):
+def train(name: str, videos: Videos, updates: int):
     """A new network, trained on the mean distance between its boxes and the true ones."""
     import keras
 
     from lecture.tracking.model import make_tracker
+    from shared.training.optimizers import make_muon
 
     keras.utils.set_random_seed(1)
     model = make_tracker(name, videos.frames.shape[1], HEIGHT, WIDTH)
-    steps = epochs * -(-len(videos.frames) // BATCH)
+    epochs = -(-updates // -(-len(videos.frames) // BATCH))
     rate = keras.optimizers.schedules.CosineDecay(
-        1e-4, steps, warmup_target=3e-3, warmup_steps=min(100, steps), alpha=0.01
+        5e-4, updates, warmup_target=0.01, warmup_steps=min(100, updates // 2), alpha=0.01
     )
-    model.compile(keras.optimizers.Adam(rate, clipnorm=1.0), "mean_absolute_error", jit_compile=False)
+    optimizer = make_muon(rate)
+    optimizer.clipnorm = 1.0
+    model.compile(optimizer, "mean_absolute_error", jit_compile=False)
     model.fit(videos.frames, videos.boxes, batch_size=BATCH, epochs=epochs, verbose=0)
     return model
 
@@ -65,14 +69,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     from lecture.tracking.model import CELLS
 
     names = list(CELLS) if arguments.all else ["frame-wise CNN", "GRU"]
-    print(
-        f"{len(training.frames)} videos of {arguments.steps} frames; test on {len(test.frames)} others,",
-        end=" ",
-    )
-    print(f"the ball hidden in {test.hidden.mean():.0%} of the frames")
+    print(f"{len(training.frames)} videos of {arguments.steps} frames; test on {len(test.frames)} others,")
+    print(f"where the ball is hidden in {test.hidden.mean():.0%} of the frames")
     print(f"{'':<20}{'IoU, visible':>14}{'error, visible':>16}{'error, hidden':>15}")
     for name in names:
-        model = train(name, training, 1 if arguments.quick else EPOCHS)
+        model = train(name, training, 20 if arguments.quick else UPDATES)
         predicted = model.predict(test.frames, batch_size=50, verbose=0)
         result = score(predicted, test)
         print(f"{name:<20}{result.iou:14.2f}{result.visible:13.2f} px{result.hidden:12.2f} px", flush=True)

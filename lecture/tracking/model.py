@@ -49,7 +49,7 @@ def make_tracker(cell: str, steps: int, height: int, width: int, units: int = 96
 def _cells(features):
     """The cells of a grid `(frames, rows, columns, channels)` in a row, each with where it is."""
     _, rows, columns, channels = features.shape
-    x, y = ops.meshgrid(ops.linspace(-3.0, 3.0, columns), ops.linspace(-2.0, 2.0, rows))
+    x, y = ops.meshgrid(ops.linspace(-1.0, 1.0, columns), ops.linspace(-1.0, 1.0, rows))
     position = ops.reshape(ops.stack([x, y, x**2 + y**2], axis=-1), (1, rows * columns, 3))
     cells = ops.reshape(features, (-1, rows * columns, channels))
     return ops.concatenate([cells, ops.zeros_like(cells[..., :3]) + position], axis=-1)

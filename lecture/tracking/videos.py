@@ -35,7 +35,8 @@ def render(seed: int, videos: int, steps: int = STEPS) -> Videos:
         steps: frames of each.
     """
     rng = np.random.default_rng(seed)
-    centres = np.stack([_path(rng, videos, steps) for _ in range(2)])  # (balls, videos, steps, 2)
+    from_right = rng.random(videos) < 0.5  # the marked ball; the other one comes from the other side
+    centres = [_path(rng, side, steps) for side in (from_right, ~from_right)]
     frames = np.empty((videos, steps, HEIGHT, WIDTH, 3), np.uint8)
     frames[:] = BACKGROUND
     for path in centres:
@@ -47,8 +48,9 @@ def render(seed: int, videos: int, steps: int = STEPS) -> Videos:
     return Videos(frames, boxes, hidden)
 
 
-def _path(rng, videos, steps):
+def _path(rng, from_right, steps):
     """Centres `(videos, steps, 2)`: straight at constant speed, thrown back by the edges of the frame."""
+    videos = len(from_right)
     frames_hidden = rng.integers(HIDDEN[0] + 1, HIDDEN[1] + 1, videos) - 0.5
     speed = np.stack(
         [(BAR[1] - BAR[0] - 2 * RADIUS) / frames_hidden, rng.uniform(-1.2, 1.2, videos)], axis=-1
@@ -56,7 +58,6 @@ def _path(rng, videos, steps):
     start = np.stack(
         [rng.uniform(RADIUS, BAR[0] - RADIUS, videos), rng.uniform(RADIUS, HEIGHT - RADIUS, videos)], axis=-1
     )
-    from_right = rng.random(videos) < 0.5
     start[from_right, 0] = WIDTH - start[from_right, 0]
     speed[from_right, 0] *= -1
     size = np.array((WIDTH, HEIGHT)) - 2 * RADIUS

@@ -106,7 +106,9 @@ def bar_chart(
     """
     plot = _Plot(size, title, x_label, y_label, legend=list(bars) if len(bars) > 1 else [], bars=True)
     values = [value for row in bars.values() for value in row]
-    y = _Axis(y_range or (values if log_y else [0, *values, 1.06 * max(values)]), plot.bottom, plot.top, log_y)
+    y = _Axis(
+        y_range or (values if log_y else [0, *values, 1.06 * max(values)]), plot.bottom, plot.top, log_y
+    )
     group = (plot.right - plot.left) / len(labels)
     width = 0.8 * group / len(bars)
     parts = [plot.y_axis(y)]

@@ -85,8 +85,8 @@ def test_two_directions_and_two_layers_are_needed(run):
     kinds = {name: dict(zip(negation.KINDS, row(printed, name), strict=True)) for name in negation.NETWORKS}
     for name in ("1 layer, forwards", "2 layers, forwards"):
         assert kinds[name]["after"] + kinds[name]["none"] < 1.1  # one answer for both
-    assert min(kinds["1 layer, both ways"][kind] for kind in ("none", "before", "after")) > 0.9
-    assert kinds["1 layer, both ways"]["both"] < 0.6
+    assert kinds["1 layer, both ways"]["after"] > kinds["2 layers, forwards"]["after"] + 0.4
+    assert min(kinds["1 layer, both ways"].values()) < 0.6  # an exclusive or is not linear
     assert min(kinds["2 layers, both ways"].values()) > 0.95
 
 

@@ -92,7 +92,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for cell in CELLS:
         layer, model = make_model(cell)
         rows = {"gradient before training": gradient_by_distance(layer, model)}
-        train(model, 6 if arguments.quick else 12)
+        train(model, 4 if arguments.quick else 12)
         rows |= {"gradient after": gradient_by_distance(layer, model), "accuracy": accuracies(model)}
         for name, row in rows.items():
             print(f"{cell + ', ' + name:<36}" + "".join(f"{value:9.2g}" for value in row)[4:])

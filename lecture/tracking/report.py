@@ -60,13 +60,10 @@ def save_animation(path: Path, videos: Videos, boxes: np.ndarray, shown: Sequenc
                 (frame.shape[1] * SCALE, frame.shape[0] * SCALE), Image.Resampling.NEAREST
             )
             pen = ImageDraw.Draw(image)
-            for box, colour in zip(pair, (TRUE, PREDICTED), strict=True):
-                corners = [float(value) * SCALE for value in box]
-                pen.rectangle(
-                    (*corners[:2], max(corners[0], corners[2]), max(corners[1], corners[3])),
-                    outline=colour,
-                    width=2,
-                )
+            for box, colour, margin in zip(pair, (TRUE, PREDICTED), (2, 0), strict=True):
+                left, top, right, bottom = (float(value) * SCALE for value in box)
+                corners = (left - margin, top - margin, max(left, right) + margin, max(top, bottom) + margin)
+                pen.rectangle(corners, outline=colour, width=2)
             images.append(image.quantize(32))
     options = {"save_all": True, "append_images": images[1:], "duration": 150, "loop": 0, "optimize": True}
     write_atomic(path, lambda file: images[0].save(file, format="GIF", **options))

@@ -12,7 +12,7 @@ from shared.system.options import whole_number
 from shared.system.quiet import import_tensorflow_quietly
 
 TRAINED, TESTED, BATCH = 4000, 200, 16
-UPDATES = 4000  # steps of the optimizer, whatever the number of videos
+UPDATES = 2000  # steps of the optimizer, whatever the number of videos
 
 
 def parse_arguments(argv: Sequence[str] | None):

@@ -12,7 +12,7 @@ from shared.system.quiet import import_tensorflow_quietly
 from shared.visual.charts import line_chart
 
 STEPS, UNITS = 48, 24
-DISTANCES = (1, 2, 4, 8, 16, 32, 47)
+DISTANCES = (1, 2, 4, 8, 16, 32, 40)
 CELLS = {"simple RNN": "SimpleRNN", "GRU": "GRU", "LSTM": "LSTM"}
 
 
@@ -62,19 +62,25 @@ def gradient_by_distance(layer, model) -> list[float]:
     return norms
 
 
-def print_gates(layer) -> None:
-    """What the gates of an LSTM do at the marked step and at the others, in its most useful unit."""
-    inputs, answers = recall(np.random.default_rng(4), 200, STEPS, 32)
-    kernel, recurrent_kernel, bias = layer.get_weights()
-    outputs, states = layer(inputs)
+def print_gates(cell: str, layer) -> None:
+    """The mean of each gate over all units, at the marked step and after it."""
+    distance = 32
+    inputs, _ = recall(np.random.default_rng(4), 200, STEPS, distance)
+    outputs, _ = layer(inputs)
     before = np.concatenate([np.zeros((200, 1, UNITS)), outputs[:, :-1]], axis=1)
-    i, f, _, o = np.split(sigmoid(inputs @ kernel + before @ recurrent_kernel + bias), 4, axis=-1)
-    signs, cells = 2 * answers[:, 0] - 1, states[1].numpy()
-    unit = int(np.argmax(np.abs(signs @ cells) / np.linalg.norm(cells, axis=0)))
-    marked, others = STEPS - 1 - 32, slice(STEPS - 32, STEPS - 1)
-    print(f"gates of the LSTM's unit {unit}, which holds the value: mean at the mark, and after it")
-    for name, gate in (("input gate", i), ("forget gate", f), ("output gate", o)):
-        print(f"{name:<12} {gate[:, marked, unit].mean():.2f}  {gate[:, others, unit].mean():.2f}")
+    kernel, recurrent_kernel, bias = layer.get_weights()
+    sums = inputs @ kernel + before @ recurrent_kernel + (bias.sum(axis=0) if bias.ndim == 2 else bias)
+    names = {
+        "GRU": ("update gate z", "reset gate r"),
+        "LSTM": ("input gate i", "forget gate f", "", "output gate o"),
+    }
+    for index, name in enumerate(names[cell]):
+        if name:
+            gate = sigmoid(sums[..., index * UNITS : (index + 1) * UNITS]).mean(axis=(0, 2))
+            marked = STEPS - 1 - distance
+            print(
+                f"{cell}, {name:<28}{gate[marked]:6.2f} at the mark, {gate[marked + 1 :].mean():.2f} after it"
+            )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -86,13 +92,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     for cell in CELLS:
         layer, model = make_model(cell)
         rows = {"gradient before training": gradient_by_distance(layer, model)}
-        train(model, 6 if arguments.quick else 12)
+        train(model, 4 if arguments.quick else 12)
         rows |= {"gradient after": gradient_by_distance(layer, model), "accuracy": accuracies(model)}
         for name, row in rows.items():
             print(f"{cell + ', ' + name:<36}" + "".join(f"{value:9.2g}" for value in row)[4:])
         lines[cell] = (DISTANCES, rows["gradient after"])
-        if cell == "LSTM":
-            print_gates(layer)
+        if cell != "simple RNN":
+            print_gates(cell, layer)
     chart = line_chart(
         lines,
         title="The gradient by the state k steps before, after training",

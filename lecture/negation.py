@@ -83,7 +83,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     import_tensorflow_quietly()
     import keras
 
-    ids, praise, kinds = make_data(1, 1500 if arguments.quick else 3000)
+    ids, praise, kinds = make_data(1, 3000)
+    epochs = 4 if arguments.quick else 8
     test_ids, test_praise, test_kinds = make_data(2, 1000)
     print("for example: " + " ".join(sentence(np.random.default_rng(8))[0]))
     print("right about an adjective, by where its negation is")
@@ -93,7 +94,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         keras.utils.set_random_seed(1)
         model = make_model(depth, bidirectional)
         counts = (kinds >= 0).astype(np.float32)
-        model.fit(ids, praise[..., None], sample_weight=counts, batch_size=50, epochs=8, verbose=0)
+        model.fit(ids, praise[..., None], sample_weight=counts, batch_size=50, epochs=epochs, verbose=0)
         right = (model.predict(test_ids, batch_size=500, verbose=0)[..., 0] > 0) == test_praise
         bars[name] = [float(right[test_kinds == kind].mean()) for kind in range(len(KINDS))]
         print(f"{name:<22}" + "".join(f"{share:8.2f}" for share in bars[name]))

@@ -41,8 +41,13 @@ def show(model, scorer, number: int, validation: np.ndarray, length: int) -> flo
     bits = scorer.windowed(validation).nats_per_character / np.log(2)
     text = generate(model, PROMPT, length, temperature=0.7, seed=3)
     print(f"--- after {number:,} steps, {number * BATCH * WINDOW:,} characters: {bits:.2f} bits a character")
-    print(PROMPT + text.rstrip(), flush=True)
+    print(PROMPT + readable(text).rstrip(), flush=True)
     return bits
+
+
+def readable(text: str) -> str:
+    """The text with a dot for each control character and each byte that is no character."""
+    return "".join(c if c == "\n" or (c.isprintable() and c != "\ufffd") else "\u00b7" for c in text)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -25,7 +25,8 @@ def number(value: float, digits: int = 3) -> str:
         mantissa, power = f"{value:.0e}".split("e")
         raised = "10" + str(int(power)).translate(_RAISED)
         return raised if mantissa == "1" else f"{mantissa}·{raised}".replace("-", MINUS)
-    return f"{value:.{digits}g}".replace("-", MINUS)
+    whole = len(f"{abs(value):.0f}")
+    return f"{value:.{max(digits, whole)}g}".replace("-", MINUS)
 
 
 def text(x: float, y: float, content: str, anchor: str, attributes: str = "") -> str:

@@ -81,11 +81,12 @@ def test_sentences_are_read_word_by_word(run):
 
 
 def test_two_directions_and_two_layers_are_needed(run):
-    printed, _ = run("negation")
+    printed, _ = run("negation", "--quick")
     kinds = {name: dict(zip(negation.KINDS, row(printed, name), strict=True)) for name in negation.NETWORKS}
     for name in ("1 layer, forwards", "2 layers, forwards"):
         assert kinds[name]["after"] + kinds[name]["none"] < 1.1  # one answer for both
-    assert min(kinds["1 layer, both ways"].values()) < 0.6  # no sum of two halves is right in all four cases
+    assert kinds["1 layer, both ways"]["after"] > kinds["2 layers, forwards"]["after"] + 0.4
+    assert min(kinds["1 layer, both ways"].values()) < 0.6  # an exclusive or is not linear
     assert min(kinds["2 layers, both ways"].values()) > 0.95
 
 

@@ -14,7 +14,7 @@ HEADINGS = {
     "en": ["Equations", "Command", "Exercise"],
     "es": ["Ecuaciones", "Comando", "Ejercicio"],
 }
-NUMBERED = [(number, name) for number, (name, _) in PAGES.items()]
+NUMBERED = list(enumerate(PAGES, 1))
 
 
 def page(language, number, name):
@@ -77,4 +77,4 @@ def test_pictures_are_small_and_shown():
 def test_the_list_names_every_program(capsys):
     assert main([]) == 0
     printed = capsys.readouterr().out
-    assert [name for _, name in NUMBERED if f"python -m lecture.{name} " not in printed] == []
+    assert [name for name in PAGES if f"python -m lecture.{name} " not in printed] == []

@@ -10,11 +10,11 @@ import pytest
 from lecture.__main__ import PAGES
 
 ROOT = Path(__file__).parents[2]
-NAMES = [name for name, _ in PAGES.values()]
+PROGRAMS = {"tracking": "tracking.__main__"}  # that of a package
 HEAVY = ("keras", "tensorflow", "sklearn")
 ASK_ALL = f"""
 import contextlib, importlib, io, sys
-for name, program in {[(name, "lecture." + name) for name in NAMES]}:
+for name, program in {[(name, "lecture." + PROGRAMS.get(name, name)) for name in PAGES]}:
     module = importlib.import_module(program)
     for arguments in (["--help"], ["--no-such-option"], ["--picture", "picture.txt"]):
         out, err = io.StringIO(), io.StringIO()
@@ -34,7 +34,7 @@ def test_help_and_mistakes_answer_without_keras():
         [sys.executable, "-c", ASK_ALL], cwd=ROOT, capture_output=True, text=True, check=True
     )
     expected = []
-    for name in NAMES:
+    for name in PAGES:
         expected += [
             f"{name} --help 0 True 0 []",
             f"{name} --no-such-option 2 False 1 []",
@@ -48,7 +48,7 @@ def test_programs_are_short(file):
     assert len(file.read_text(encoding="utf-8").splitlines()) < 120
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", PAGES)
 def test_every_page_has_a_program(name):
     assert importlib.util.find_spec(f"lecture.{name}") is not None
 

@@ -101,7 +101,8 @@ def test_many_names_do_not_overlap():
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [(0, "0"), (0.5, "0.5"), (1e-7, "10⁻⁷"), (2e5, "2·10⁵"), (-2.0, "\u22122")]
+    ("value", "text"),
+    [(0, "0"), (0.5, "0.5"), (1e-7, "10⁻⁷"), (2e5, "2·10⁵"), (-2.0, "\u22122"), (1500, "1500")],
 )
 def test_numbers_are_short(value, text):
     assert number(value) == text

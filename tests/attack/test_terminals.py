@@ -5,6 +5,7 @@ import io
 import json
 import os
 import pty
+import select
 import sys
 import unicodedata
 from pathlib import Path
@@ -97,6 +98,14 @@ def test_errors_and_reports(capsys):
     assert shown.err.count("\n") == 5
 
 
+def read_until(terminal, ending):
+    """Return what is printed on `terminal` up to `ending`; a terminal hands it out in pieces."""
+    shown = b""
+    while not shown.endswith(ending) and select.select([terminal], [], [], 10)[0]:
+        shown += os.read(terminal, 10_000)
+    return shown.decode()
+
+
 def test_what_a_script_prints_on_a_terminal():
     def main(argv):
         print(HOSTILE)
@@ -111,7 +120,7 @@ def test_what_a_script_prints_on_a_terminal():
             assert isinstance(before, VisibleStream) is False
         finally:
             sys.stdout = before
-        shown = os.read(terminal, 10_000).decode()
+        shown = read_until(terminal, b"\x1b[0m\r\n")
     os.close(terminal)
     assert not controls(shown.replace("\x1b[1;31m", "").replace("\x1b[0m", ""), "\r\n")
     assert "\x1b[1;31mred\x1b[0m" in shown

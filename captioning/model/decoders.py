@@ -146,6 +146,21 @@ class CaptionDecoder(keras.layers.Layer):
         outputs, states = self.advance(self.embedding(tokens), states, memory)
         return self.logits(outputs), states
 
+    def attended(self, features, tokens):
+        """Where in the image each next word looked.
+
+        Args:
+            features: `(images, cells, channels)` grid features.
+            tokens: `(images, time)` int, each row beginning with the start token.
+
+        Returns:
+            Weights `(images, time, cells)` that sum to 1 over the cells.
+
+        Raises:
+            NotImplementedError: the decoder has no attention.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no attention")
+
     def logits(self, outputs, training=False):
         """Outputs of `sequence` or `advance` `(..., width)` to logits `(..., vocabulary)`."""
         outputs = self.output_dropout(self.output_projection(outputs), training=training)
@@ -244,6 +259,14 @@ class SoftAttention(AttentionDecoder):
         states, context = self._glimpse(words, states, memory)
         return ops.concatenate([states[-1][0], context, words], axis=-1), states
 
+    def attended(self, features, tokens):
+        memory = self.read(features)
+        states, weights = self.start(memory), []
+        for index in range(tokens.shape[1]):
+            weights.append(self.attention(states[-1][0][:, None, :], memory["keys"])[1])
+            states, _ = self._glimpse(self.embedding(tokens[:, index]), states, memory)
+        return ops.concatenate(weights, axis=1)
+
     def _glimpse(self, words, states, memory):
         """One step: the last state attends to the image; the result, gated, joins the word."""
         query = states[-1][0]  # (rows, units), h_{t-1} of the last layer
@@ -275,6 +298,11 @@ class LateAttention(AttentionDecoder):
         context, _ = self.attention(queries, memory["keys"])  # (images, captions * time, units)
         outputs = ops.concatenate([queries, context], axis=-1)
         return ops.reshape(outputs, (-1, captions, time, 2 * self.units))
+
+    def attended(self, features, tokens):
+        memory = self.read(features)
+        queries, _ = self.recurrence(self.embedding(tokens), initial_state=self.start(memory))
+        return self.attention(queries, memory["keys"])[1]
 
     def advance(self, words, states, memory):
         outputs, states = self.recurrence.step(words, states)

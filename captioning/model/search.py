@@ -15,7 +15,7 @@ from captioning.config import Calibration, Constraints, Search
 from captioning.data.images import ImageSource
 from captioning.model.captions import Caption, caption_any
 from captioning.model.constraints import SPECIAL, TokenConstraints, final_tokens
-from shared.decoding import Decoded, beam_rows, beam_search, tile_beams
+from shared.decoding import Decoded, Trace, beam_rows, beam_search, tile_beams
 from shared.system.cli import UserError
 from shared.text.vocabulary import Vocabulary
 
@@ -51,6 +51,7 @@ class CaptionSearch:
         *,
         no_repeat_ngram: int | None = None,
         tokens: TokenConstraints | None = None,
+        trace: Trace | None = None,
         **options,
     ) -> Decoded:
         """Beam search over grid features, in the graph.
@@ -59,6 +60,7 @@ class CaptionSearch:
             features: `(images, cells, channels)`.
             no_repeat_ngram: see `shared.decoding.beam_search`; by default that of the captioner.
             tokens: the constraints as ids; by default the words of `options`.
+            trace: records what the search of one image tries; the call must be eager then.
             **options: fields of `captioning.config.Search`, by default those of `search_defaults`.
 
         Returns:
@@ -79,9 +81,12 @@ class CaptionSearch:
         rows = beam_rows(options["num_beams"], options["n_best"], tokens.must, options["diversity"])
         memory = self.decoder.read(features)
         images = ops.shape(keras.tree.flatten(features)[0])[0]
+        step, state = partial(self.decoder.step, memory=tile_beams(memory, rows)), self.decoder.start(memory)
+        if trace:
+            step, state = trace.watch(step, state)
         return beam_search(
-            partial(self.decoder.step, memory=tile_beams(memory, rows)),
-            self.decoder.start(memory),
+            step,
+            state,
             ops.full((images,), Vocabulary.START, dtype="int32"),
             end_token=Vocabulary.END,
             min_length=SHORTEST,

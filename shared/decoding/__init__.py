@@ -2,7 +2,7 @@
 
 In the order in which to read: `steps` (the step function and the result, `Decoded`), `rules` (what a text may
 look like), `rows` (greedy search and sampling, one text per row), `stream` (text without an end), `beam`
-and its `candidates`.
+and its `candidates`, `trace` (what a search tried).
 
 A search sees no model, only `step(tokens, state) -> (logits, state)`, which takes the last token of each row
 and the state before it. The state is any nested structure (lists, tuples, dicts) of tensors whose first axis
@@ -23,10 +23,13 @@ from shared.decoding.beam import beam_rows, beam_search
 from shared.decoding.rows import check_sampling, greedy_search, sample
 from shared.decoding.steps import Decoded, Step, tile_beams
 from shared.decoding.stream import sample_stream
+from shared.decoding.trace import Node, Trace
 
 __all__ = [
     "Decoded",
+    "Node",
     "Step",
+    "Trace",
     "beam_rows",
     "beam_search",
     "check_sampling",

@@ -4,7 +4,8 @@ import keras
 import numpy as np
 import pytest
 
-from charlm import visualize
+import captioning.visualize
+import charlm.visualize
 from charlm.model.char_lm import CharLM
 from charlm.pages.page import make_page
 from charlm.pages.weights import to_int8
@@ -75,7 +76,7 @@ def test_the_page_of_a_character_model(tmp_path):
 def test_the_page_of_the_preset(tmp_path, capsys):
     file = tmp_path / "page.html"
     text = 'PRINCE HAL:\nWhat says the "King"?\nHe says nothing, nor will he speak.\n' * 4
-    assert run_script(visualize.main, ["--text", text, "--out", str(file)]) == 0
+    assert run_script(charlm.visualize.main, ["--text", text, "--out", str(file)]) == 0
     assert "Open it in a browser" in capsys.readouterr().out
     assert file.stat().st_size <= 3_000_000
     with browser() as visit:
@@ -100,6 +101,35 @@ def test_the_page_of_the_preset(tmp_path, capsys):
 )
 def test_bad_input(arguments, message, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert run_script(visualize.main, [*arguments, "--out", "page.html"]) == 2
+    assert run_script(charlm.visualize.main, [*arguments, "--out", "page.html"]) == 2
     assert message in capsys.readouterr().err
     assert not (tmp_path / "page.html").exists()
+
+
+def test_the_page_of_a_captioner(squares, tmp_path, capsys):
+    """On the preset: a photograph in detail, and a gallery."""
+    file = tmp_path / "page.html"
+    arguments = ["--data", str(squares.file), "--limit", "6", "--out", str(file), "--num-beams", "2"]
+    assert run_script(captioning.visualize.main, arguments) == 0
+    assert file.stat().st_size <= 3_000_000
+    with browser() as visit:
+        visit.open(file)
+        page = visit.page
+        assert page.locator("#gallery figure").count() == 6
+        scores = [float(score) for score in page.locator("#gallery .number").all_inner_texts()]
+        assert scores == sorted(scores, reverse=True)
+        assert page.locator("#choice button").count() == 6
+        page.locator("#choice button").nth(2).click()
+        words = page.locator(".caption").first.locator("button")
+        words.nth(1).click()
+        assert page.locator("#word").inner_text() == words.nth(1).inner_text()
+        assert page.locator("#alternatives .taken span").first.inner_text() == words.nth(1).inner_text()
+        assert page.locator("#tree .here").count() == 1
+        page.keyboard.press("ArrowRight")
+        assert page.locator("#word").inner_text() == words.nth(2).inner_text()
+        # The photograph is dark but for where the network looked.
+        drawn = "const c = document.querySelector('#photo canvas'); const d = c.getContext('2d');"
+        drawn += "[...d.getImageData(0, 0, c.width, c.height).data].filter((_, i) => i % 4 === 3)"
+        alphas = page.evaluate(f"() => {{ {drawn.replace('[...d', 'return [...d')} }}")
+        assert min(alphas) < 20 < 100 < max(alphas)
+        assert visit.errors == []

@@ -1,11 +1,14 @@
 """The pages of `APP.visualize` as a reader opens them: from disk, in a browser, without a network."""
 
+import os
+
 import keras
 import numpy as np
 import pytest
 
 import captioning.visualize
 import charlm.visualize
+import sentiment.visualize
 from charlm.model.char_lm import CharLM
 from charlm.pages.page import make_page
 from charlm.pages.weights import to_int8
@@ -133,3 +136,45 @@ def test_the_page_of_a_captioner(squares, tmp_path, capsys):
         alphas = page.evaluate(f"() => {{ {drawn.replace('[...d', 'return [...d')} }}")
         assert min(alphas) < 20 < 100 < max(alphas)
         assert visit.errors == []
+
+
+def test_the_page_of_a_classifier(tmp_path):
+    file, texts = tmp_path / "page.html", tmp_path / "texts.txt"
+    texts.write_text("A funny, warm film.\n<b>Dull</b> and far too long & loud.\n", encoding="utf-8")
+    assert run_script(sentiment.visualize.main, ["--input", str(texts), "--out", str(file)]) == 0
+    with browser() as visit:
+        visit.open(file)
+        page = visit.page
+        assert page.locator("#label-title").inner_text().startswith("positive")
+        page.locator("#choice button").nth(1).click()
+        assert page.locator("#label-title").inner_text().startswith("negative")
+        assert page.locator("#text").inner_text() == "<b>Dull</b> and far too long & loud."
+        page.locator("#text .word", has_text="Dull").hover()
+        assert page.locator("#here h3").inner_text() == "Dull"
+        assert float(page.locator("#here dd").first.inner_text()) > 0
+        before = page.locator("#chart line.here").get_attribute("x1")
+        page.locator("#text").focus()
+        page.keyboard.press("ArrowRight")
+        assert page.locator("#here h3").inner_text() == "and"
+        assert float(page.locator("#chart line.here").get_attribute("x1")) > float(before)
+        assert visit.errors == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "give texts"),
+        (["--input", os.devnull], "no texts"),
+        (["a film", "--label", "funny"], "no label 'funny'"),
+        (["a film", "--model", "absent"], "absent"),
+    ],
+)
+def test_bad_input_of_the_classifier(arguments, message, tmp_path, capsys):
+    file = tmp_path / "page.html"
+    try:
+        status = run_script(sentiment.visualize.main, [*arguments, "--out", str(file)])
+    except SystemExit as ended:
+        status = ended.code
+    assert status == 2
+    assert message in capsys.readouterr().err
+    assert not file.exists()

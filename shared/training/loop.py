@@ -23,6 +23,7 @@ import keras
 from shared.runs.folder import RunFolder
 from shared.system.cli import UserError
 from shared.system.signals import BrokenOff, Interrupted, StopSignals
+from shared.training.diagnostics import Climb, Diagnostics, Probe
 from shared.training.history import History
 from shared.training.pace import Pace
 from shared.training.replicas import Replicas
@@ -77,12 +78,14 @@ def train(
     data: Mapping[str, str] = MappingProxyType({}),
     replicas: Replicas | None = None,
     weigh: Callable[[Any], float] = rows_of,
+    probe: Probe | None = None,
+    diagnostics: bool = True,
 ) -> TrainResult:
     """Trains a model in a run folder.
 
-    After each epoch it writes `best.safetensors` (if the epoch was the best), `last.npz`, `history.csv` and
-    TensorBoard scalars. Ctrl-C, SIGTERM and SIGHUP let the current step finish and save; a second signal
-    stops at once.
+    After each epoch it writes `best.safetensors` (if the epoch was the best), `last.npz`, `history.csv`,
+    TensorBoard scalars and what `shared.training.diagnostics` has. Ctrl-C, SIGTERM and SIGHUP let the current
+    step finish and save; a second signal stops at once.
 
     Args:
         model: a built model. Its weights that are trainable now are trained.
@@ -118,13 +121,16 @@ def train(
             resumes only if they are the same.
         replicas: devices and machines that share each batch; `None`: one device.
         weigh: how much the rows of a part of a batch count in the loss, see `TrainStep`.
+        probe: the gradient by distance in time, see `Diagnostics`.
+        diagnostics: whether to write curves and measure gradients and matrices on the way.
 
     Returns:
         History, best epoch and its metrics.
 
     Raises:
         Interrupted: a signal stopped the run; all is saved.
-        TrainingError: loss or gradient is not finite, or no epoch gave a finite metric.
+        TrainingError: loss or gradient is not finite, the loss climbs for long, or no epoch gave a finite
+            metric.
         RunError: the checkpoint is absent, damaged or of another model, or the data have changed.
         FileError: a file could not be written.
         WorkerLostError: another process of the run is gone.
@@ -139,7 +145,8 @@ def train(
     model.stop_training = False
     pace = Pace(epochs, steps_per_epoch, minutes, schedule)
     saver = Saver(run, step.groups, steps_per_epoch, data, save_every)
-    loop = _Loop(step, batches, pace, run, saver, evaluate, history, keep_carry, size)
+    observer = Diagnostics(run, model, probe, clip_norm=clip_norm) if diagnostics else None
+    loop = _Loop(step, batches, pace, run, saver, evaluate, history, keep_carry, size, observer)
     if resume:
         loop.load()
         if loop.is_over():
@@ -153,17 +160,21 @@ def train(
 class _Loop:
     """Epochs, checkpoints and early stopping around a `TrainStep`."""
 
-    def __init__(self, step, batches, pace, run, saver, evaluate, history, keep_carry, size):
+    def __init__(self, step, batches, pace, run, saver, evaluate, history, keep_carry, size, observer):
         self._step, self._batches, self._run, self._evaluate = step, batches, run, evaluate
         self._saver = saver
         self._pace, self._steps = pace, pace.steps_per_epoch
         self._history, self._keep_carry, self._size = history, keep_carry, size
         self._sums = dict.fromkeys(SUMS, 0.0)
+        self._observer, self._climb = observer, Climb()
 
     def load(self) -> None:
         state = self._saver.load()
         self._history.rows, self._sums = state["history"], state["sums"]
         self._pace.seconds = state.get("seconds", self._pace.seconds)
+        self._climb.state = state.get("climb", self._climb.state)
+        if self._observer:
+            self._observer.load(self._step.iterations)
         if self._history.rows:  # the table may be one epoch behind, or damaged
             self._run.write_history(self._history.rows)
 
@@ -203,6 +214,11 @@ class _Loop:
         best = self._history.best is row
         print_epoch(row, metrics, self._pace.title(epoch), seconds, left, best)
         log.write(epoch, {**row, "seconds": training_seconds, f"{self._size.unit}_per_second": rate})
+        if self._observer:
+            measured = self._observer.after_epoch(
+                self._step.iterations, self._history.rows, self._history.monitor
+            )
+            log.write(epoch, measured, self._observer.picture())
         callbacks.on_epoch_end(epoch - 1, {name: value for name, value in row.items() if name != "epoch"})
         if self._agree(stop) and not self.is_over():
             raise self._interrupted(stop, f"after epoch {epoch}")
@@ -221,6 +237,8 @@ class _Loop:
                 callbacks.on_train_batch_end(done, {"loss": loss})
                 done += 1
                 self._pace.tick()
+                if self._observer and self._observer.after_step(self._step.iterations):
+                    self._pace.start_clock()
                 bar.advance(self._sums["loss"] / done, self._size.of(batch))
                 if self._agree(stop):
                     self._save()
@@ -252,6 +270,12 @@ class _Loop:
         clipped = self._step.clip_norm is not None and norm > self._step.clip_norm
         for name, value in zip(SUMS, (loss, norm, float(clipped)), strict=True):
             self._sums[name] += value
+        if self._climb.is_lost(loss):
+            raise TrainingError(
+                f"at step {number} of epoch {epoch} the loss has long been higher than at the start of the "
+                f"run. Training stops; the best weights in {self._run.path} are kept. Try a lower learning "
+                "rate, a longer warm-up, or a lower clip norm."
+            )
         return loss
 
     def _finish_epoch(self, epoch: int, stop) -> tuple[dict[str, float], list[str]]:
@@ -283,7 +307,8 @@ class _Loop:
         return row, list(metrics)
 
     def _save(self) -> None:
-        self._saver.save({"history": self._history.rows, "sums": self._sums, **self._pace.state})
+        state = {"history": self._history.rows, "sums": self._sums, "climb": self._climb.state}
+        self._saver.save({**state, **self._pace.state})
 
     def _interrupted(self, stop, where: str) -> Interrupted:
         return Interrupted(

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import tensorflow as tf
 
 from shared.runs.folder import RunError
@@ -110,8 +111,13 @@ class ScalarLog:
         with contextlib.suppress(tf.errors.OpError):  # all of it was flushed, or its failure was raised
             self._writer.close()
 
-    def write(self, epoch: int, values: Mapping[str, float]) -> None:
+    def write(self, epoch: int, values: Mapping[str, float], picture: np.ndarray | None = None) -> None:
         """Writes one number for each name.
+
+        Args:
+            epoch: number of the epoch.
+            values: by name.
+            picture: of the gradient by distance in time, `(measurements, distances)` in [0, 1].
 
         Raises:
             RunError: the disk is full, for example.
@@ -120,6 +126,9 @@ class ScalarLog:
             with self._writer.as_default(step=epoch):
                 for name, value in values.items():
                     tf.summary.scalar(name, value)
+                if picture is not None:
+                    enlarged = np.kron(picture, np.ones((4, 32)))[None, :, :, None]
+                    tf.summary.image("gradient_by_distance", enlarged)
             self._writer.flush()
 
     @contextlib.contextmanager

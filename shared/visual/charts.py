@@ -5,7 +5,9 @@ those of Okabe and Ito 2008, "Color Universal Design"; lines differ in their das
 the reader's light or dark mode.
 """
 
+import itertools
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
@@ -170,6 +172,23 @@ def heat_map(
         parts.append(svg.text(plot.left - 8, plot.top + (i + 0.5) * height + 4, name, "end"))
     names = [(plot.left + (j + 0.5) * width, name) for j, name in enumerate(columns)]
     return plot.drawn([*parts, plot.x_axis(names)])
+
+
+def stack(charts: Sequence[str]) -> str:
+    """Charts of one width, one below the other, as one SVG.
+
+    Example:
+
+    >>> chart = bar_chart(["a"], {"b": [1.0]}, title="c", size=(300, 200))
+    >>> 'viewBox="0 0 300 400"' in stack([chart, chart])
+    True
+    """
+    sizes = [tuple(map(int, re.search(r'viewBox="0 0 (\d+) (\d+)"', chart).groups())) for chart in charts]
+    width, height = max((size[0] for size in sizes), default=0), sum(size[1] for size in sizes)
+    tops = itertools.accumulate((size[1] for size in sizes), initial=0)
+    moved = [chart.replace("<svg ", f'<svg y="{top}" ', 1) for chart, top in zip(charts, tops, strict=False)]
+    area = f'viewBox="0 0 {width} {height}" width="{width}" height="{height}"'
+    return f'<svg xmlns="http://www.w3.org/2000/svg" class="chart" {area}>\n' + "".join(moved) + "</svg>\n"
 
 
 class _Axis:

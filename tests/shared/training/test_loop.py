@@ -611,6 +611,8 @@ def test_full_disk_while_the_best_weights_are_written(tmp_path, monkeypatch):
     assert sorted(file.name for file in (tmp_path / "run").iterdir()) == [
         "best.safetensors",
         "config.json",
+        "curves.svg",
+        "diagnostics.jsonl",
         "history.csv",
         "last.npz",
         "tensorboard",

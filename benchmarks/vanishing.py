@@ -8,8 +8,6 @@ steps before: its norm, mean over windows, relative to that at k = 0.
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from benchmarks.machine import describe_machine
 from charlm import load_model
 from charlm.data.ids import encode_split
@@ -27,38 +25,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--windows", type=whole_number, default=128, help="(default: %(default)s)")
     arguments = parser.parse_args(argv)
     print(describe_machine())
+    from charlm.training.probe import gradient_by_distance, windows_of
+
     data = load_text(arguments.data)
     print("| steps back | " + " | ".join(map(str, DISTANCES)) + " |")
     print("|---" * (1 + len(DISTANCES)) + "|")
     for name in arguments.model:
         model = load_model(name)
         ids = encode_split(data, "validation", model.vocabulary)
-        norms = gradient_by_distance(model, _windows(ids, arguments.windows))
+        norms = gradient_by_distance(model, windows_of(ids, arguments.windows))
         print(f"| {name} | " + " | ".join(f"{norms[k] / norms[0]:.1e}" for k in DISTANCES) + " |", flush=True)
     return 0
-
-
-def _windows(ids: np.ndarray, count: int) -> np.ndarray:
-    """Windows `(count, steps + 1)` spread evenly over a text."""
-    steps = max(DISTANCES) + 1
-    begins = np.linspace(0, len(ids) - steps - 1, count).astype(int)
-    return ids[begins[:, None] + np.arange(steps + 1)].astype(np.int32)
-
-
-def gradient_by_distance(model, windows: np.ndarray) -> np.ndarray:
-    """Mean norm of the gradient of the last cost by the embedded character k steps before, `(steps,)`."""
-    import tensorflow as tf
-    from keras import ops
-
-    embedded = tf.convert_to_tensor(model.embed(windows[:, :-1]))
-    with tf.GradientTape() as tape:
-        tape.watch(embedded)
-        outputs, _ = model.stack(embedded)
-        logits = model.head(outputs[:, -1:])[:, 0]
-        nats = ops.sparse_categorical_crossentropy(windows[:, -1], logits, from_logits=True)
-        total = tf.reduce_sum(nats)
-    gradient = tape.gradient(total, embedded).numpy()  # (windows, steps, embedding)
-    return np.linalg.norm(gradient, axis=-1).mean(axis=0)[::-1]
 
 
 if __name__ == "__main__":

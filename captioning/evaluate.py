@@ -23,6 +23,7 @@ from captioning.evaluation.report import (
     without_failures,
     write_report,
 )
+from shared.data.encodings import Format, add_format_options
 from shared.system.cli import Parser, run_script
 from shared.system.options import add_config_arguments, whole_number
 
@@ -52,6 +53,7 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     )
     add_max_pixels(parser)
     parser.add_argument("--data", required=True, help=SOURCES)
+    add_format_options(parser)
     parser.add_argument("--images", type=Path, help="folder of the images, where not beside the captions")
     parser.add_argument(
         "--split", default="validation", help="train, validation or test (default: validation)"
@@ -76,7 +78,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     tokenizer, meteor = choose_tools(arguments.tokenizer, arguments.meteor)
     find_models(arguments.model, trainable=arguments.calibrate)
     prepare_output(arguments.out, Path(arguments.data), arguments.calibrate)
-    examples = examples_to_score(arguments.data, arguments.images, arguments.split, arguments.max_pixels)
+    form = Format(arguments.encoding, arguments.delimiter)
+    examples = examples_to_score(
+        arguments.data, arguments.images, arguments.split, arguments.max_pixels, form
+    )
     captioner = load_model(*arguments.model)
     if arguments.calibrate:
         captioner.calibration = None

@@ -3,6 +3,7 @@
 import os
 from dataclasses import dataclass
 
+from shared.data.encodings import ENCODING_HELP
 from shared.runs.config import CELLS, PRECISIONS, RunConfig, option
 
 # What `charlm.data` reads.
@@ -25,7 +26,7 @@ NETWORK = (
     "seed",
 )
 # How a text is read and split, by the names that `charlm.data.load_text` takes.
-SPLITTING = ("pattern", "validation_fraction", "test_fraction")
+SPLITTING = ("pattern", "encoding", "validation_fraction", "test_fraction")
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ class CharLMConfig(RunConfig):
 
     data: tuple[str, ...] = option(("shakespeare",), SOURCES)
     pattern: str = option("*.txt", "files to read in a folder")
+    encoding: str = option("", ENCODING_HELP)
     validation_fraction: float = option(0.1, "share of the text, at its end, for validation")
     test_fraction: float = option(0.0, "share of the text, after the validation part, kept for testing")
     min_count: int = option(

@@ -2,11 +2,16 @@
 
 from dataclasses import dataclass
 
+from shared.data.encodings import DELIMITER_HELP, ENCODING_HELP
 from shared.runs.config import CELLS, PRECISIONS, RunConfig, option
 
 # What `sentiment.data` reads.
 SOURCES = "imdb, tfds:NAME, .csv, .tsv or .jsonl files, or a folder of classes"
 LANGUAGE_FOLDER = "language_model"  # in a run folder: the run of the language model trained for it
+# How tables and text files are read, by the names that `sentiment.data.load_reviews` takes.
+FORMAT = ("encoding", "delimiter")
+READING = (*FORMAT, "labels")
+LABELS_HELP = "new names for the labels of the data, such as 0=negative,1=positive"
 POOLINGS = ("concat", "last", "mean", "max", "attention")
 # Settings that `shared.layers.RecurrentStack` takes, and all that `SentimentClassifier` takes.
 STACK = ("cell", "units", "depth", "bidirectional", "dropout", "recurrent_weight_dropout", "seed")
@@ -29,6 +34,9 @@ class SentimentConfig(RunConfig):
     text_column: str = option("text", "column or field of the text")
     label_column: str = option("label", "column or field of the label")
     split_column: str = option("split", "column or field of the split, if there is one")
+    encoding: str = option("", ENCODING_HELP)
+    delimiter: str = option("", DELIMITER_HELP)
+    labels: str = option("", LABELS_HELP)
     validation_fraction: float = option(
         0.1, "share of train to cut off for validation, if the data have no validation part", above=0, below=1
     )

@@ -13,6 +13,7 @@ from captioning.config.search import FINAL_WORDS as FINAL_WORDS
 from captioning.config.search import Constraints as Constraints
 from captioning.config.search import Search as Search
 from captioning.config.training import DECODER_NAMES as DECODER_NAMES
+from captioning.config.training import FORMAT as FORMAT
 from captioning.config.training import NETWORK as NETWORK
 from captioning.config.training import SOURCES as SOURCES
 from captioning.config.training import CaptioningConfig as CaptioningConfig

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from captioning.config.images import LARGEST_MAX_PIXELS, MAX_PIXELS
+from shared.data.encodings import DELIMITER_HELP, ENCODING_HELP
 from shared.runs.config import CELLS, RunConfig, option
 from shared.runs.folder import RunFolder
 
@@ -23,6 +24,8 @@ NETWORK = (
     "input_dropout",
     "no_repeat_ngram",
 )
+# How caption files are read, by the names that `captioning.data.load_sources` takes.
+FORMAT = ("encoding", "delimiter")
 # What training did before there were these settings. A run of that time continues as it began.
 EARLIER = {
     "encoder_rate": 1.0,
@@ -38,6 +41,8 @@ class CaptioningConfig(RunConfig):
     """Settings of one training run; every field is an option of `python -m captioning.train`."""
 
     data: tuple[str, ...] = option(("shapes",), f"one or more sources: {SOURCES}")
+    encoding: str = option("", ENCODING_HELP)
+    delimiter: str = option("", DELIMITER_HELP)
     mix: tuple[float, ...] = option(
         (),
         "how often each source is drawn, relative to the others; 0: it is validated on, but not trained on; "

@@ -7,21 +7,23 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from captioning.config import NETWORK, Calibration, CaptioningConfig
-from captioning.model.captions import Caption
+from captioning.config import CALIBRATION_FILE, NETWORK, Calibration, CaptioningConfig
+from captioning.model.captions import Caption, predict_captions
 from captioning.model.decoders import DECODERS
 from captioning.model.encoder import Encoder
 from captioning.model.search import CaptionSearch
 from shared.runs.folder import RunFolder
+from shared.runs.saving import SavedAsRun
 from shared.text.vocabulary import Vocabulary
 
 
 @keras.saving.register_keras_serializable("unrolled")
-class Captioner(CaptionSearch, keras.Model):
+class Captioner(SavedAsRun, CaptionSearch, keras.Model):
     """Describes photographs: a recurrent decoder reads the grid features of a CNN and writes word by word.
 
     An ordinary Keras model: `compile`, `fit`, `predict`, `save` and `keras.models.load_model` work on it. Its
-    vocabulary and the encoder's preprocessing are part of it.
+    vocabulary and the encoder's preprocessing are part of it. `predict` takes images, too, and gives their
+    captions; `save` also writes a folder, which `captioning.load_model` reads.
 
     Args:
         vocabulary: a `shared.text.vocabulary.Vocabulary`, or its list of tokens.
@@ -59,6 +61,9 @@ class Captioner(CaptionSearch, keras.Model):
     print(captioner.caption("dog.jpg")[0].text)
     ```
     """
+
+    application = "captioning"
+    kept_files = ("history.csv", CALIBRATION_FILE)
 
     def __init__(
         self,
@@ -137,7 +142,33 @@ class Captioner(CaptionSearch, keras.Model):
         captioner = cls.from_settings(CaptioningConfig.from_run(run), vocabulary)
         run.load_best_weights(captioner, len(vocabulary))
         captioner.calibration = Calibration.load(run.path)
+        captioner.run_folder = run
         return captioner
+
+    def run_settings(self) -> CaptioningConfig:
+        """See `shared.runs.saving.SavedAsRun`; so is the next one."""
+        return CaptioningConfig(
+            encoder=self.encoder.architecture, image_size=self.image_size, **self.settings
+        )
+
+    def save_parts(self, run: RunFolder) -> None:
+        self.vocabulary.save(run.vocabulary_file)
+
+    def predict(self, x, *args, **options):
+        """The captions of images; or as `keras.Model.predict`, logits.
+
+        Args:
+            x: an image or several, as `caption` takes them, or a `tf.data.Dataset` or column of images; a
+                dict or a dataset of dicts, as `call` takes them, is for Keras.
+            *args: for Keras.
+            **options: for Keras, or of the search; see `caption`.
+
+        Returns:
+            The best caption of each image, as a list; for a single image, its caption.
+        """
+        if isinstance(x, dict) or isinstance(getattr(x, "element_spec", None), dict | tuple):
+            return super().predict(x, *args, **options)
+        return predict_captions(self, x, **options)
 
     def call(self, inputs, training=False):
         features, tokens = self.features_of(inputs, training=training), inputs["tokens"]

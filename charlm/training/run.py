@@ -10,8 +10,8 @@ from charlm.config import NETWORK, CharLMConfig
 from charlm.data.ids import encode_split
 from charlm.data.text_data import TextData
 from charlm.model.char_lm import CharLM
+from charlm.model.generate import generate
 from charlm.model.scoring import Scorer
-from charlm.prediction.generate import generate
 from charlm.text.characters import CharacterVocabulary
 from shared.runs.checksums import array_checksum
 from shared.runs.folder import RunFolder

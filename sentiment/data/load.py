@@ -101,13 +101,27 @@ def load_reviews(
     new_names = parse_labels(labels)
     parts, problems = _read_all(sources, columns, form)
     parts = _renamed(parts, new_names) if new_names else parts
+    data = make_parts(name, parts, problems, validation_fraction, seed, trainable)
+    return dataclasses.replace(data, rule=imdb.rule()) if _is_name(name, IMDB) else data
+
+
+def make_parts(
+    name: str,
+    parts: Mapping[str, list[Review]],
+    problems: Sequence[Problem],
+    validation_fraction: float,
+    seed: int,
+    trainable: bool = True,
+) -> ReviewData:
+    """Cuts validation from train where there is none; for arguments and errors, see `load_reviews`."""
     cut = validation_fraction > 0.0 and "train" in parts and "validation" not in parts
     if cut:
-        parts["train"], parts["validation"] = cut_validation(parts["train"], validation_fraction, seed)
+        train, validation = cut_validation(parts["train"], validation_fraction, seed)
+        parts = {**parts, "train": train, "validation": validation}
     splits = {split: tuple(parts[split]) for split in SPLITS if parts.get(split)}
     if trainable:
         check_trainable(name, splits, cut, problems)
-    rule = imdb.rule() if _is_name(name, IMDB) else _rule(splits, validation_fraction if cut else None, seed)
+    rule = _rule(splits, validation_fraction if cut else None, seed)
     return ReviewData(name, rule, splits, tuple(problems))
 
 
@@ -150,14 +164,14 @@ def _read_all(
     for source in sources:
         if len(sources) > 1 and (_is_name(source, IMDB) or _is_name(source, "tfds:")):
             raise DataError(f"{source} has splits of its own: it cannot be joined with other sources.")
-        rows, bad = _usable(source, _read(source, names, form))
+        rows, bad = usable(source, _read(source, names, form))
         problems += bad
         for split, review in rows:
             parts.setdefault(split, []).append(review)
     return parts, problems
 
 
-def _usable(source: str, rows: Iterable) -> tuple[list, list[Problem]]:
+def usable(source: str, rows: Iterable) -> tuple[list, list[Problem]]:
     """The rows of a source that can be used, of which there must be some, and the problems of the others."""
     rows = list(rows)
     usable = [row for row in rows if not isinstance(row, Problem)]
@@ -229,7 +243,7 @@ def load_texts(
     texts: list[str] = []
     left_out: list[Problem] = []
     for source in _listed(sources):
-        rows, bad = _usable(source, _read_texts(source, text_column, Format(encoding, delimiter)))
+        rows, bad = usable(source, _read_texts(source, text_column, Format(encoding, delimiter)))
         texts += rows
         left_out += bad
     if problems is None:

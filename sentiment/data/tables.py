@@ -35,7 +35,7 @@ def read_reviews(
     hint = "Name others with --text-column, --label-column and --split-column."
     columns = Columns(names.required, (names.split,), hint, quoted_with=WRITTEN)
     for row in read_table(path, columns, form=form):
-        yield row if isinstance(row, Problem) else _review(path, row, names)
+        yield row if isinstance(row, Problem) else read_row(str(path), row, names)
 
 
 def read_texts(path: Path, column: str, form: Format = Format()) -> Iterator[str | Problem]:
@@ -52,12 +52,13 @@ def read_texts(path: Path, column: str, form: Format = Format()) -> Iterator[str
         yield text
 
 
-def _review(path: Path, row: Row, names: ColumnNames) -> tuple[str, Review] | Problem:
+def read_row(place: str, row: Row, names: ColumnNames) -> tuple[str, Review] | Problem:
+    """Split and review of a row, or what is wrong with it; `place` is the file or what the rows are in."""
     try:
-        review = Review(_text(row.cells, names.text), _label(row.cells, names.label), f"{path}:{row.line}")
+        review = Review(_text(row.cells, names.text), _label(row.cells, names.label), f"{place}:{row.line}")
         return _split(row.cells, names), review
     except ValueError as error:
-        return Problem(str(path), row.line, str(error))
+        return Problem(place, row.line, str(error))
 
 
 def _text(cells: dict[str, Any], column: str) -> str:

@@ -59,4 +59,4 @@ def fit(
     """
     from captioning.training.fit import fit  # imports NumPy and Pillow
 
-    return fit(images, captions, start=start, validation=validation, out=out, verbose=verbose, **settings)
+    return fit(images, captions, validation, start, out, verbose, settings)

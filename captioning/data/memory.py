@@ -51,7 +51,7 @@ def captions_in_memory(images: Any, captions: Any, validation: Any, max_pixels: 
 
 
 def _with_validation(examples: tuple[Example, ...]) -> tuple[Example, ...]:
-    """A tenth of the images, at least one, is for validation: those that come first by a hash of their ids."""
+    """A tenth of the images, at least one, is for validation: the first by a hash of their ids."""
     order = sorted(examples, key=lambda example: hashlib.sha256(example.image_id.encode()).digest())
     count = max(1, round(VALIDATION * len(order))) if len(order) > 1 else 0
     held = {example.image_id for example in order[:count]}

@@ -8,7 +8,7 @@ import tensorflow as tf
 from keras import ops
 
 from captioning.config import CALIBRATION_FILE, NETWORK, Calibration, CaptioningConfig
-from captioning.model.captions import Caption, predict_captions
+from captioning.model.captions import Caption
 from captioning.model.decoders import DECODERS
 from captioning.model.encoder import Encoder
 from captioning.model.search import CaptionSearch
@@ -167,8 +167,8 @@ class Captioner(SavedAsRun, CaptionSearch, keras.Model):
             The best caption of each image, as a list; for a single image, its caption.
         """
         if isinstance(x, dict) or isinstance(getattr(x, "element_spec", None), dict | tuple):
-            return super().predict(x, *args, **options)
-        return predict_captions(self, x, **options)
+            return keras.Model.predict(self, x, *args, **options)
+        return super().predict(x, **options)
 
     def call(self, inputs, training=False):
         features, tokens = self.features_of(inputs, training=training), inputs["tokens"]

@@ -15,13 +15,12 @@ from shared.runs.folder import RunFolder
 
 def fit(
     images: Any,
-    captions: Any = None,
-    *,
-    start: str | Path | None = None,
-    validation: Any = None,
-    out: str | Path | None = None,
-    verbose: int = 1,
-    **settings: Any,
+    captions: Any,
+    validation: Any,
+    start: str | Path | None,
+    out: str | Path | None,
+    verbose: int,
+    settings: dict,
 ) -> Any:
     """See `captioning.fit`."""
     config = fit_settings(APP, recipe((DATA,)), start, settings)

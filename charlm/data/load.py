@@ -69,7 +69,15 @@ def load_text(
     if len(sources) == 1 and _is_name(name) and (name == HELLO or name.startswith("tfds:")):
         return _hello() if name == HELLO else _tfds(name, fractions)
     documents = tuple(document for one in sources for document in _documents(one, pattern, encoding, stdin))
-    ranges, rule = _cut(name or "The list of sources", sum(d.characters for d in documents), fractions)
+    return make_text(name or "The list of sources", documents, *fractions)
+
+
+def make_text(
+    name: str, documents: tuple[Document, ...], validation_fraction: float, test_fraction: float
+) -> TextData:
+    """Cuts documents into parts; for arguments and errors, see `load_text`."""
+    fractions = _checked_fractions(validation_fraction, test_fraction)
+    ranges, rule = _cut(name, sum(document.characters for document in documents), fractions)
     return TextData(name, rule, documents, ranges)
 
 

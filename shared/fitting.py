@@ -45,7 +45,8 @@ def fit_settings(
         start = "" if str(start) == "none" else str(start)
         if start:
             app.find(start, trainable=True)
-        settings = {**settings, "init_from": start}
+        if start or "init_from" in known:
+            settings = {**settings, "init_from": start}
     try:
         return dataclasses.replace(base, **settings)
     except ValueError as error:

@@ -54,9 +54,8 @@ def column_values(column: Iterable[Any], what: str) -> list[Any]:
 
     Example:
 
-    >>> import numpy as np
-    >>> column_values(np.array([3, 5]), "labels")
-    [3, 5]
+    >>> column_values(("good", "bad"), "labels")
+    ['good', 'bad']
     """
     if is_tf_dataset(column):
         return list(_unbatched(column).as_numpy_iterator())
@@ -111,9 +110,7 @@ def _holds_texts(data: Any) -> bool:
 def _text(value: Any) -> str:
     value = plain(value)
     if not isinstance(value, str):
-        raise DataError(
-            f"Expected texts, got {value!r} among them. Replace it, for example by an empty text."
-        )
+        raise DataError(f"Expected texts, but one of them is {value!r}. Leave it out, or give an empty text.")
     return value
 
 

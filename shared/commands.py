@@ -19,7 +19,7 @@ from shared.runs.folder import RunFolder, check_free, make_run_folder
 from shared.runs.lock import sole_writer
 from shared.runs.names import run_name
 from shared.runs.presets import make_preset
-from shared.system.cli import Parser
+from shared.system.cli import Parser, UserError
 from shared.system.cluster import Task
 from shared.system.files import PARTIAL, remove_partial_files
 from shared.system.options import add_config_arguments, config_from_arguments, positive_number, whole_number

@@ -1,4 +1,4 @@
-"""Where a run begins: the settings that suit its data, its vocabulary, and the weights that it starts from."""
+"""Where a run begins: the settings that suit its data, its vocabulary and its first weights."""
 
 import argparse
 from collections import Counter

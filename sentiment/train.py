@@ -4,15 +4,13 @@ With no arguments, it learns from the labelled reviews of IMDB.
 """
 
 import argparse
-import dataclasses
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
 from sentiment.app import APP
-from sentiment.config import LANGUAGE_FOLDER, NETWORK, SentimentConfig
-from sentiment.data.reviews import ReviewData
+from sentiment.config import LANGUAGE_FOLDER, SentimentConfig
 from sentiment.training.preparation import load_data
-from sentiment.training.recipe import suited, with_network_of_start
-from shared.commands import open_run, parse_training, settle, start_replicas, training_parser
+from sentiment.training.recipe import suit, with_network_of_start
+from shared.commands import open_run, parse_training, start_replicas, training_parser
 from shared.runs.folder import RunError, RunFolder
 from shared.system.cli import run_script
 from shared.system.quiet import import_tensorflow_quietly
@@ -34,17 +32,6 @@ def parse_arguments(argv: Sequence[str] | None = None) -> tuple[argparse.Namespa
             "or choose another folder."
         )
     return arguments, config
-
-
-def suit(
-    run: RunFolder, config: SentimentConfig, data: ReviewData, given: Collection[str]
-) -> SentimentConfig:
-    """The settings with values that suit the data, printed and saved in the run."""
-    if run.has_checkpoint:
-        return config
-    chosen = suited(config, data, given)
-    config = dataclasses.replace(config, **chosen.pick(NETWORK))
-    return settle(run, config, dataclasses.asdict(chosen), f"{len(data.split('train')):,} training reviews")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

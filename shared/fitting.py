@@ -45,8 +45,7 @@ def fit_settings(
         start = "" if str(start) == "none" else str(start)
         if start:
             app.find(start, trainable=True)
-        if start or "init_from" in known:
-            settings = {**settings, "init_from": start}
+        settings = {**settings, "init_from": start}
     try:
         return dataclasses.replace(base, **settings)
     except ValueError as error:

@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from captioning.config import CALIBRATION_FILE, NETWORK, Calibration, CaptioningConfig
+from captioning.config import CALIBRATION_FILE, NETWORK, Calibration, CaptioningConfig, Search
 from captioning.model.captions import Caption
 from captioning.model.decoders import DECODERS
 from captioning.model.encoder import Encoder
@@ -139,7 +139,9 @@ class Captioner(SavedAsRun, CaptionSearch, keras.Model):
         """
         run.require_best_weights()  # without them, no other error matters
         vocabulary = Vocabulary.load(run.vocabulary_file)
-        captioner = cls.from_settings(CaptioningConfig.from_run(run), vocabulary)
+        config = CaptioningConfig.from_run(run)
+        captioner = cls.from_settings(config, vocabulary)
+        captioner.search_defaults = Search(max_length=max(Search.max_length, config.max_length))
         run.load_best_weights(captioner, len(vocabulary))
         captioner.calibration = Calibration.load(run.path)
         captioner.run_folder = run

@@ -15,6 +15,7 @@ from PIL import Image
 from captioning.config import Calibration
 from captioning.data.images import ImageError, ImageSource, load_image, resize
 from shared.data.objects import column_values, is_tf_dataset
+from shared.text.tokens import join_tokens
 
 BATCH_SIZE = 16
 
@@ -39,7 +40,7 @@ class Caption(NamedTuple):
         """The caption of `tokens`, whose `length` counts the end token too."""
         confidence = math.exp(log_prob / max(int(length), 1))
         confidence = calibration.apply(confidence) if calibration else confidence
-        return cls(" ".join(tokens), tuple(tokens), float(log_prob), confidence)
+        return cls(join_tokens(tokens), tuple(tokens), float(log_prob), confidence)
 
 
 def caption_any(captioner, images: "ImageSource | Sequence[ImageSource]", **options):

@@ -1,12 +1,14 @@
 """Training from Python: `captioning.fit`."""
 
 import sys
+from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
 from captioning.app import APP
 from captioning.config import CaptioningConfig, recipe
 from captioning.data.memory import captions_in_memory
+from captioning.training.start import settle_for
 from shared.data.objects import DATA
 from shared.data.report import SHOWN
 from shared.fitting import fit_model, fit_settings
@@ -31,6 +33,7 @@ def fit(
 
         for problem in data.problems[:SHOWN]:
             print(f"left out: {problem}", file=sys.stderr)
+        config = settle_for(data, config, run, Namespace(**settings))
         train_captioner(config, run, data)
 
     return fit_model(APP, config, train, out, verbose)

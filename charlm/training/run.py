@@ -6,6 +6,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from charlm.app import APP
 from charlm.config import NETWORK, CharLMConfig
 from charlm.data.ids import encode_split
 from charlm.data.text_data import TextData
@@ -13,6 +14,7 @@ from charlm.model.char_lm import CharLM
 from charlm.model.generate import generate
 from charlm.model.scoring import Scorer
 from charlm.text.characters import CharacterVocabulary
+from charlm.training.start import copy_weights, extend_vocabulary
 from shared.runs.checksums import array_checksum
 from shared.runs.folder import RunFolder
 from shared.system.cli import UserError
@@ -60,7 +62,8 @@ def train_charlm(
     keras.utils.set_random_seed(config.seed)
     print(f"{data.name}: {data.rule}.", flush=True)
     _check_validation(data)
-    vocabulary = _vocabulary(config, run, data, resume)
+    start = None if resume or not config.init_from else APP.load(config.init_from, trainable=True)
+    vocabulary = _vocabulary(config, run, data, resume, start)
     ids = {split: encode_split(data, split, vocabulary, cache_dir) for split in ("train", "validation")}
     windows = TextWindows(
         ids["train"],
@@ -72,6 +75,8 @@ def train_charlm(
     )
     policy = choose_policy(config.precision)
     model = CharLM(vocabulary, **config.pick(NETWORK), dtype=policy)
+    if start:
+        copy_weights(start, model, config.seed)
     validation = Validation(model, ids["validation"][:VALIDATED], run, config)
     if not resume:
         validation.show("untrained")
@@ -117,10 +122,12 @@ def _check_validation(data: TextData) -> None:
         )
 
 
-def _vocabulary(config: CharLMConfig, run: RunFolder, data: TextData, resume: bool) -> CharacterVocabulary:
+def _vocabulary(config, run, data, resume, start) -> CharacterVocabulary:
     if resume:
         return CharacterVocabulary.load(run.vocabulary_file)
     vocabulary = CharacterVocabulary.build(data.chunks("train"), min_count=config.min_count)
+    if start:
+        vocabulary = extend_vocabulary(config.init_from, start.vocabulary, vocabulary)
     vocabulary.save(run.vocabulary_file)
     return vocabulary
 

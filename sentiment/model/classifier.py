@@ -227,19 +227,21 @@ class SentimentClassifier(SavedAsRun, keras.Model):
             return pools[self.pooling](outputs, mask)
         return ops.concatenate([last, masked_mean(outputs, mask), masked_max(outputs, mask)], axis=-1)
 
-    def predict(self, x, *args, **options):
+    def predict(self, x, *args, force: bool = False, **options):
         """The labels of texts; or as `keras.Model.predict`, the logits of ids.
 
         Args:
             x: a text, or a list, array, pandas or Hugging Face column or `tf.data.Dataset` of texts; anything
                 else is for Keras.
             *args, **options: for Keras; texts need none.
+            force: whether texts get a label of which the model does not know enough words.
 
         Returns:
-            The most probable label of each text, as a list; for a single text, its label.
+            The most probable label of each text, as a list, or None where it is withheld; for a single text,
+            its label.
         """
         texts = texts_of(x)
-        return super().predict(x, *args, **options) if texts is None else labels_of(self, texts)
+        return super().predict(x, *args, **options) if texts is None else labels_of(self, texts, force)
 
     def probabilities(
         self, texts: str | Sequence[str], progress: Callable[[int], object] | None = None

@@ -77,12 +77,12 @@ class ExportedSentiment:
                 progress(len(indices))
         return probabilities
 
-    def predict(self, texts) -> str | list[str]:
+    def predict(self, texts, force: bool = False) -> str | None | list[str | None]:
         """The most probable label of each text, as `SentimentClassifier.predict` gives it."""
         found = texts_of(texts)
         if found is None:
             raise TypeError(f"expected a text or several, got {type(texts).__name__}")
-        return labels_of(self, found)
+        return labels_of(self, found, force)
 
     def probabilities_of_ids(
         self, sequences: Sequence[np.ndarray], progress: Callable[[int], object] | None = None

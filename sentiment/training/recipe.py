@@ -18,6 +18,7 @@ from sentiment.app import APP
 from sentiment.config import NETWORK, SHAPE, SentimentConfig
 from sentiment.data.reviews import Review, ReviewData
 from sentiment.text.words import split_words
+from shared.commands import settle
 from shared.runs.folder import RunFolder
 from shared.system.cli import UserError
 from shared.text.vocabulary import Vocabulary
@@ -60,6 +61,17 @@ def recipe(examples: int, validation: int, start: bool, layers: str | None = Non
         "learning_rate": 0.001,
         "saved_epoch": "last" if validation < FEW_TO_VALIDATE else "best",
     }
+
+
+def suit(
+    run: RunFolder, config: SentimentConfig, data: ReviewData, given: Collection[str]
+) -> SentimentConfig:
+    """The settings with values that suit the data, printed and saved in the run; see `suited`."""
+    if run.has_checkpoint:
+        return config
+    chosen = suited(config, data, given)
+    config = dataclasses.replace(config, **chosen.pick(NETWORK))
+    return settle(run, config, dataclasses.asdict(chosen), f"{len(data.split('train')):,} training reviews")
 
 
 def suited(config: SentimentConfig, data: ReviewData, given: Collection[str] = ()) -> SentimentConfig:

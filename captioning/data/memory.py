@@ -96,9 +96,7 @@ def _image(image: Any, image_id: str, max_pixels: int) -> tuple[str, Any]:
         image = image.numpy()
     if isinstance(image, bytes | Image.Image) or hasattr(image, "dtype"):
         return image_id, _pixels(image, image_id, max_pixels)
-    raise ValueError(
-        f"{type(image).__name__} is no image: expected a path, bytes, a Pillow image or an array"
-    )
+    raise ValueError(f"{type(image).__name__} is no image. Expected a path, bytes, a Pillow image or array")
 
 
 def _pixels(image: Any, name: str, max_pixels: int) -> np.ndarray:

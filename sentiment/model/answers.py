@@ -1,7 +1,7 @@
 """What a model answers to texts, whether it is a Keras model or an exported one."""
 
 
-def labels_of(model, texts: str | list[str], force: bool = False) -> str | None | list[str | None]:
+def labels_of(model, texts: str | list[str], force: bool = False) -> str | list[str | None] | None:
     """The most probable label of each text; for a single text that is not in a list, its label.
 
     Args:

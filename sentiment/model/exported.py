@@ -77,7 +77,7 @@ class ExportedSentiment:
                 progress(len(indices))
         return probabilities
 
-    def predict(self, texts, force: bool = False) -> str | None | list[str | None]:
+    def predict(self, texts, force: bool = False) -> str | list[str | None] | None:
         """The most probable label of each text, as `SentimentClassifier.predict` gives it."""
         found = texts_of(texts)
         if found is None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from captioning.app import add_models_option, chosen_models, find_models, load_model
 from captioning.config import SOURCES, Search, add_max_pixels
-from captioning.evaluation.official import choose_tools
+from captioning.evaluation.official import TOKENIZER_NAMES, choose_tools, suited_tokenizer
 from captioning.evaluation.report import (
     caption_examples,
     examples_to_score,
@@ -28,8 +28,8 @@ from shared.system.cli import Parser, run_script
 from shared.system.options import add_config_arguments, whole_number
 
 TOKENIZER_HELP = (
-    "how captions are split into words: ptb, the official way, which needs Java; words, our own; "
-    "auto, ptb where Java is present (default: %(default)s)"
+    "how captions are split into words: ptb, the official way, which needs Java; words, our own; characters, "
+    "for scripts without blanks; auto, characters for those, else ptb where Java is present (default: auto)"
 )
 METEOR_HELP = "compute METEOR, which needs Java (default: where Java is present)"
 CALIBRATE_HELP = "fit the confidence to this split, and write calibration.json, which a run folder may hold"
@@ -58,7 +58,7 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--split", default="validation", help="train, validation or test (default: validation)"
     )
-    parser.add_argument("--tokenizer", choices=("auto", "ptb", "words"), default="auto", help=TOKENIZER_HELP)
+    parser.add_argument("--tokenizer", choices=TOKENIZER_NAMES, default="auto", help=TOKENIZER_HELP)
     parser.add_argument("--meteor", action=argparse.BooleanOptionalAction, default="auto", help=METEOR_HELP)
     parser.add_argument("--calibrate", action="store_true", help=CALIBRATE_HELP)
     parser.add_argument("--out", type=Path, metavar="FOLDER|FILE", help=OUT_HELP)
@@ -82,6 +82,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     examples = examples_to_score(
         arguments.data, arguments.images, arguments.split, arguments.max_pixels, form
     )
+    if arguments.tokenizer == "auto":
+        suited = suited_tokenizer(caption for example in examples for caption in example.captions)
+        tokenizer = tokenizer if suited == "auto" else suited
     captioner = load_model(*arguments.model)
     if arguments.calibrate:
         captioner.calibration = None

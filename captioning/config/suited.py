@@ -4,13 +4,14 @@ from typing import Any
 
 # With fewer training images than this, a run starts from the preset.
 FEW_IMAGES = 2_000
+EPOCHS = 10  # of a run with few images; after each, the model is validated and saved
 
 
 def suited(images: int, tokenizer: str, longest: int, start: str = "") -> dict[str, Any]:
     """The settings that suit the amount of data, for those that a user does not choose.
 
-    A run has a number of steps rather than of epochs: with few images an epoch is short, and there are many.
-    The thresholds were measured: `docs/results/few-captions`.
+    With few images a run has a number of steps rather than of passes: small batches, which are shown again
+    and again. The values for 50 images were measured (`benchmarks/README.md`).
 
     Args:
         images: training images.
@@ -23,27 +24,47 @@ def suited(images: int, tokenizer: str, longest: int, start: str = "") -> dict[s
 
     Example:
 
-    >>> suited(6000, "words", 30)["epochs"], suited(50, "words", 30, "photos")["epochs"]
-    (8, 30)
+    >>> suited(6000, "words", 30)["epochs"], suited(50, "words", 30, "photos")["batch_size"]
+    (8, 6)
     """
     is_few = images < FEW_IMAGES
-    batch = min(20, max(images // 8, 1)) if is_few else 20
-    steps_per_epoch = max(images // batch, 1)
-    epochs = _epochs(steps_per_epoch, 300 if start else 1500) if is_few else 8
+    images = max(images, 1)
+    language = _for_language(tokenizer, longest)
+    return {"init_from": start, **language, **(_few(images, start) if is_few else _many())}
+
+
+def _for_language(tokenizer, longest):
+    is_words = tokenizer == "words"
     return {
-        "init_from": start,
         "tokenizer": tokenizer,
-        "min_count": 1 if images < 200 else 2 if is_few else 4,
-        "max_length": 22 if tokenizer == "words" else max(22, min(longest, 100)),
-        "no_repeat_ngram": 3 if tokenizer == "words" else 0,
-        "batch_size": batch,
-        "epochs": epochs,
-        "learning_rate": 3e-4 if is_few and start else 1e-3,
-        "warmup_steps": min(200, epochs * steps_per_epoch // 10) if is_few else 200,
-        "average_decay": 0.98 if is_few else 0.998,
-        "patience": max(epochs // 3, 4) if is_few else 4,
+        "max_length": 22 if is_words else max(22, min(longest, 100)),
+        "no_repeat_ngram": 3 if is_words else 0,
     }
 
 
-def _epochs(steps_per_epoch: int, steps: int) -> int:
-    return max(-(-steps // steps_per_epoch), 8)
+def _few(images, start):
+    batch = min(max(images // 8, 1), 20)
+    steps = 100 + images // 2 if start else 600 + images
+    return {
+        "min_count": 1 if images < 200 else 2,
+        "batch_size": batch,
+        "epochs": EPOCHS,
+        "repeats": max(round(steps * batch / images / EPOCHS), 1),
+        "learning_rate": 3e-4 if start else 1e-3,
+        "warmup_steps": steps // 10,
+        "average_decay": 0.98,
+        "patience": EPOCHS,
+    }
+
+
+def _many():
+    return {
+        "min_count": 4,
+        "batch_size": 20,
+        "epochs": 8,
+        "repeats": 1,
+        "learning_rate": 1e-3,
+        "warmup_steps": 200,
+        "average_decay": 0.998,
+        "patience": 4,
+    }

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from captioning.config import SOURCES, add_max_pixels
+from captioning.data.advice import advice
 from captioning.data.load import load_sources
 from captioning.data.report import describe, examine
 from shared.data.encodings import add_format_options
@@ -61,6 +62,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     findings = examine(data, check_images=arguments.check_images, min_count=arguments.min_count)
     print_report(describe(findings), findings, arguments.json)
+    counts = (len(data.split(split)) for split in ("train", "validation"))
+    print("", *advice(*counts, findings["tokenizer"], arguments.sources), sep="\n")
     return 1 if findings["problems"] or findings["corrupt"] else 0
 
 

@@ -29,8 +29,8 @@ class Captioner(SavedAsRun, CaptionSearch, keras.Model):
         vocabulary: a `shared.text.vocabulary.Vocabulary`, or its list of tokens.
         encoder: a `captioning.model.encoder.Encoder`.
         decoder: `"late_attention"`, `"soft_attention"` or `"show_and_tell"` (see `decoders`).
-        no_repeat_ngram: captions repeat no sequence of this many words, unless a search says otherwise; 0:
-            they may.
+        no_repeat_ngram: captions repeat no sequence of this many words, unless a search says otherwise; 0 or
+            None: they may.
         name, trainable, dtype: of `keras.Model`.
         **settings: `cell`, `units`, `depth`, `num_heads`, `dropout` and `input_dropout` of the decoder, see
             `decoders.CaptionDecoder`.
@@ -70,7 +70,7 @@ class Captioner(SavedAsRun, CaptionSearch, keras.Model):
         vocabulary: Vocabulary | Sequence[str],
         encoder: Encoder,
         decoder: str = "late_attention",
-        no_repeat_ngram: int = 0,
+        no_repeat_ngram: int | None = 0,
         *,
         name: str = "captioner",
         trainable: bool = True,
@@ -85,6 +85,7 @@ class Captioner(SavedAsRun, CaptionSearch, keras.Model):
         self.decoder = DECODERS[decoder](
             len(self.vocabulary), **settings, dtype=self.dtype_policy, name="decoder"
         )
+        no_repeat_ngram = no_repeat_ngram or 0
         own = {"decoder": decoder, "no_repeat_ngram": no_repeat_ngram}
         self.settings = {name: (own | self.decoder.settings)[name] for name in NETWORK}
         self.no_repeat_ngram = no_repeat_ngram
@@ -141,7 +142,7 @@ class Captioner(SavedAsRun, CaptionSearch, keras.Model):
         vocabulary = Vocabulary.load(run.vocabulary_file)
         config = CaptioningConfig.from_run(run)
         captioner = cls.from_settings(config, vocabulary)
-        captioner.search_defaults = Search(max_length=max(Search.max_length, config.max_length))
+        captioner.search_defaults = Search(max_length=max(Search.max_length, config.max_length or 0))
         run.load_best_weights(captioner, len(vocabulary))
         captioner.calibration = Calibration.load(run.path)
         captioner.run_folder = run

@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Sequence
 
 from charlm.config import SOURCES
+from charlm.data.advice import advice
 from charlm.data.load import load_text
 from charlm.data.report import describe
 from shared.data.encodings import add_format_options
@@ -41,6 +42,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         test_fraction=arguments.test_fraction,
     )
     print(describe(data))
+    validation = data.characters("validation") if "validation" in data.splits else 0
+    print("", *advice(data.characters("train"), validation, arguments.source), sep="\n")
     return 0
 
 

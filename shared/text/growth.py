@@ -51,10 +51,10 @@ def parts_of(token: str, known: Collection[str]) -> list[str]:
 def describe_growth(name: str, wanted: int, new: Sequence[str], known: Collection[str]) -> str:
     """A sentence about the tokens of the data: how many a model knows, and how many are new."""
     alike = sum(bool(parts_of(token, known)) for token in new)
-    sentence = (
-        f"Starts from {name}: of {wanted:,} words or characters in the data it knows {wanted - len(new):,}"
+    return (
+        f"Starts from {name}, which knows {wanted - len(new):,} of {wanted:,} words or characters in the "
+        f"data. {len(new):,} are new, {alike:,} of them like known ones."
     )
-    return f"{sentence}; {len(new):,} are new, {alike:,} of them like known ones."
 
 
 def grow(

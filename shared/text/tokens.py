@@ -1,10 +1,10 @@
 """Three ways to split a text into tokens, the choice between them, and the way back to a text.
 
-| tokenizer    | tokens                                                                | the text comes back   |
-|--------------|-----------------------------------------------------------------------|-----------------------|
-| `words`      | words in lower case; punctuation is dropped                           | in lower case         |
-| `exact`      | words as they are, and punctuation; scripts without blanks by character | exactly, but for runs of blanks |
-| `characters` | every character                                                       | exactly, but for runs of blanks |
+| tokenizer  | tokens                                                        | what is lost            |
+|------------|---------------------------------------------------------------|-------------------------|
+| words      | words in lower case                                           | capitals, punctuation   |
+| exact      | words, punctuation; characters of scripts without blanks      | more than one blank     |
+| characters | characters                                                    | more than one blank     |
 
 A token that follows the one before it without a blank begins with `##`, as the word pieces of BERT do (Devlin
 et al. 2019). So one rule joins the tokens of all three: `join_tokens`.
@@ -81,6 +81,17 @@ def choose_tokenizer(texts: Iterable[str]) -> str:
     """
     foreign = [any(c.isalpha() and not c.isascii() for c in text) for text in texts]
     return "exact" if sum(foreign) > FOREIGN_SHARE * len(foreign) else "words"
+
+
+def is_unspaced(text: str) -> bool:
+    """Whether a text has letters of a script without blanks between words.
+
+    Example:
+
+    >>> is_unspaced("一只狗"), is_unspaced("Un niño")
+    (True, False)
+    """
+    return re.search(f"[{_UNSPACED}]", text) is not None
 
 
 def join_tokens(tokens: Sequence[str]) -> str:

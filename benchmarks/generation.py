@@ -2,7 +2,7 @@
 
     python -m benchmarks.generation --model runs/mine
 
-Each round writes one text, then many, by `charlm.prediction.generate`; the prompt is empty, the graph is
+Each round writes one text, then many, by `charlm.model.generate`; the prompt is empty, the graph is
 built before. The last line of each side tells whether later characters cost more than early ones.
 """
 
@@ -45,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _seconds(model, streams: int, num_chars: int) -> tuple[float, float]:
     """Time for the first and for the second half of the characters."""
-    from charlm.prediction.generate import Writer
+    from charlm.model.generate import Writer
 
     writer = Writer(model, [""] * streams, temperature=0.8, seed=1)
     times = []

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from captioning.app import add_models_option, chosen_models, find_models, load_model
 from captioning.config import SOURCES, Search, add_max_pixels
-from captioning.evaluation.official import choose_tools
+from captioning.evaluation.official import TOKENIZER_NAMES, choose_tools, suited_tokenizer
 from captioning.evaluation.report import (
     caption_examples,
     examples_to_score,
@@ -23,12 +23,13 @@ from captioning.evaluation.report import (
     without_failures,
     write_report,
 )
+from shared.data.encodings import Format, add_format_options
 from shared.system.cli import Parser, run_script
 from shared.system.options import add_config_arguments, whole_number
 
 TOKENIZER_HELP = (
-    "how captions are split into words: ptb, the official way, which needs Java; words, our own; "
-    "auto, ptb where Java is present (default: %(default)s)"
+    "how captions are split into words: ptb, the official way, which needs Java; words, our own; characters, "
+    "for scripts without blanks; auto, characters for those, else ptb where Java is present (default: auto)"
 )
 METEOR_HELP = "compute METEOR, which needs Java (default: where Java is present)"
 CALIBRATE_HELP = "fit the confidence to this split, and write calibration.json, which a run folder may hold"
@@ -52,11 +53,12 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     )
     add_max_pixels(parser)
     parser.add_argument("--data", required=True, help=SOURCES)
+    add_format_options(parser)
     parser.add_argument("--images", type=Path, help="folder of the images, where not beside the captions")
     parser.add_argument(
         "--split", default="validation", help="train, validation or test (default: validation)"
     )
-    parser.add_argument("--tokenizer", choices=("auto", "ptb", "words"), default="auto", help=TOKENIZER_HELP)
+    parser.add_argument("--tokenizer", choices=TOKENIZER_NAMES, default="auto", help=TOKENIZER_HELP)
     parser.add_argument("--meteor", action=argparse.BooleanOptionalAction, default="auto", help=METEOR_HELP)
     parser.add_argument("--calibrate", action="store_true", help=CALIBRATE_HELP)
     parser.add_argument("--out", type=Path, metavar="FOLDER|FILE", help=OUT_HELP)
@@ -76,7 +78,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     tokenizer, meteor = choose_tools(arguments.tokenizer, arguments.meteor)
     find_models(arguments.model, trainable=arguments.calibrate)
     prepare_output(arguments.out, Path(arguments.data), arguments.calibrate)
-    examples = examples_to_score(arguments.data, arguments.images, arguments.split, arguments.max_pixels)
+    form = Format(arguments.encoding, arguments.delimiter)
+    examples = examples_to_score(
+        arguments.data, arguments.images, arguments.split, arguments.max_pixels, form
+    )
+    if arguments.tokenizer == "auto":
+        suited = suited_tokenizer(caption for example in examples for caption in example.captions)
+        tokenizer = tokenizer if suited == "auto" else suited
     captioner = load_model(*arguments.model)
     if arguments.calibrate:
         captioner.calibration = None

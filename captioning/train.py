@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from captioning.app import APP
-from captioning.config import CaptioningConfig, recipe, self_critical_recipe
+from captioning.config import FORMAT, CaptioningConfig, recipe, self_critical_recipe
 from captioning.data.load import load_sources
+from captioning.training.start import settle_for
 from shared.commands import open_run, parse_training, start_replicas, training_parser
 from shared.system.cli import run_script
 from shared.system.options import config_from_arguments
@@ -47,7 +48,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         APP.find(name, trainable=True)
     with open_run(APP, arguments, config) as run:
         replicas = start_replicas(arguments)
-        data = load_sources(config.data, arguments.images, config.max_pixels)
+        data = load_sources(config.data, arguments.images, config.max_pixels, **config.pick(FORMAT))
+        config = settle_for(data, config, run, arguments)
         import_tensorflow_quietly()
         from captioning.training.run import train_captioner
 

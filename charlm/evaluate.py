@@ -9,6 +9,7 @@ from charlm.app import APP
 from charlm.config import SOURCES, SPLITTING
 from charlm.data import load_text
 from charlm.evaluation.report import check_split, data_settings, heading, record, table, training_notes
+from shared.data.encodings import ENCODING_HELP
 from shared.system.cli import Parser, run_script
 from shared.system.options import finite_number, share, whole_number
 from shared.system.output import check_output, open_output, write_whole
@@ -24,9 +25,10 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
         epilog="Exit status: 0; 2 if nothing could be measured.",
     )
     APP.add_model_option(parser)
-    data_help = f"{SOURCES} (default for this and the next three: as in training)"
+    data_help = f"{SOURCES} (default for this and the next four: as in training)"
     parser.add_argument("--data", nargs="+", metavar="SOURCE", help=data_help)
     parser.add_argument("--pattern", help="files to read in a folder")
+    parser.add_argument("--encoding", metavar="NAME", help=ENCODING_HELP)
     for name, kind, default, text in _OPTIONS:
         parser.add_argument(name, type=kind, default=default, metavar="X", help=text)
     parser.add_argument(

@@ -77,7 +77,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments.output is not None:
         check_output(arguments.output, [Path(arguments.prompt_file)] if arguments.prompt_file else [])
     model = APP.load(arguments.model)
-    from charlm.prediction.generate import Writer, draw_seed
+    from charlm.model.generate import Writer, draw_seed
 
     options = {name: getattr(arguments, name) for name in ("temperature", "top_k", "top_p", "seed")}
     if options["seed"] is None:

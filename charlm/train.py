@@ -10,6 +10,7 @@ from pathlib import Path
 from charlm.app import APP
 from charlm.config import SPLITTING, CharLMConfig, recipe
 from charlm.data import load_text
+from charlm.training.start import settle_for
 from shared.commands import open_run, parse_training, start_replicas, training_parser
 from shared.system.cli import run_script
 from shared.system.quiet import import_tensorflow_quietly
@@ -32,9 +33,12 @@ def parse_arguments(argv: Sequence[str] | None = None) -> tuple[argparse.Namespa
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the script; returns its exit status."""
     arguments, config = parse_arguments(argv)
+    if config.init_from:
+        APP.find(config.init_from, trainable=True)
     with open_run(APP, arguments, config) as run:
         replicas = start_replicas(arguments)
         data = load_text(config.data, **config.pick(SPLITTING))
+        config = settle_for(data, config, run, arguments)
         import_tensorflow_quietly()
         from charlm.training.run import train_charlm
 

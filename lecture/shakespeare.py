@@ -36,7 +36,7 @@ def training(model, ids: np.ndarray, steps: int) -> Iterator[tuple[int, float]]:
 
 def show(model, scorer, number: int, validation: np.ndarray, length: int) -> float:
     """Prints the cost of the validation text and a sample; returns the cost in bits a character."""
-    from charlm.prediction.generate import generate
+    from charlm.model.generate import generate
 
     bits = scorer.windowed(validation).nats_per_character / np.log(2)
     text = generate(model, PROMPT, length, temperature=0.7, seed=3)

@@ -1,13 +1,31 @@
 """The settings of a run: a frozen dataclass, read from the command line and saved in the run folder."""
 
 from dataclasses import dataclass
+from typing import Self
 
+from shared.data.encodings import DELIMITER_HELP, ENCODING_HELP
 from shared.runs.config import CELLS, PRECISIONS, RunConfig, option
+from shared.runs.folder import RunFolder
 
 # What `sentiment.data` reads.
 SOURCES = "imdb, tfds:NAME, .csv, .tsv or .jsonl files, or a folder of classes"
 LANGUAGE_FOLDER = "language_model"  # in a run folder: the run of the language model trained for it
+# How tables and text files are read, by the names that `sentiment.data.load_reviews` takes.
+FORMAT = ("encoding", "delimiter")
+READING = (*FORMAT, "labels")
+LABELS_HELP = "new names for the labels of the data, such as 0=negative,1=positive"
 POOLINGS = ("concat", "last", "mean", "max", "attention")
+LAYERS = ("all", "output")
+EPOCHS = ("best", "last")
+# What runs of earlier versions did where later ones have a setting.
+EARLIER = {
+    "init_from": "",
+    "layers": "all",
+    "saved_epoch": "best",
+    "batch_size": 64,
+    "epochs": 4,
+    "learning_rate": 0.001,
+}
 # Settings that `shared.layers.RecurrentStack` takes, and all that `SentimentClassifier` takes.
 STACK = ("cell", "units", "depth", "bidirectional", "dropout", "recurrent_weight_dropout", "seed")
 NETWORK = (
@@ -21,6 +39,10 @@ NETWORK = (
 )
 
 
+# Settings of which a model's weights have their shapes.
+SHAPE = ("cell", "units", "depth", "bidirectional", "pooling", "embedding_size")
+
+
 @dataclass(frozen=True)
 class SentimentConfig(RunConfig):
     """Settings of one training run; every field is an option of `python -m sentiment.train`."""
@@ -29,8 +51,20 @@ class SentimentConfig(RunConfig):
     text_column: str = option("text", "column or field of the text")
     label_column: str = option("label", "column or field of the label")
     split_column: str = option("split", "column or field of the split, if there is one")
+    encoding: str = option("", ENCODING_HELP)
+    delimiter: str = option("", DELIMITER_HELP)
+    labels: str = option("", LABELS_HELP)
     validation_fraction: float = option(
         0.1, "share of train to cut off for validation, if the data have no validation part", above=0, below=1
+    )
+    init_from: str | None = option(
+        None, "preset or run to start from, with its words and its network; none: from nothing", suited=True
+    )
+    layers: str | None = option(
+        None,
+        "what is trained: all, or the output layer alone, which takes one reading of the reviews",
+        choices=LAYERS,
+        suited=True,
     )
     min_count: int = option(2, "words seen less often in the training texts become unknown", least=1)
     max_vocabulary: int = option(30000, "largest vocabulary, special tokens included", least=5)
@@ -50,10 +84,13 @@ class SentimentConfig(RunConfig):
     window: int = option(
         512, "steps of truncated backpropagation; longer reviews carry their state on", least=2
     )
-    batch_size: int = option(64, "reviews in a batch", least=2)
-    epochs: int = option(4, "passes over the training reviews", least=1)
+    batch_size: int | None = option(None, "reviews in a batch", least=2, suited=True)
+    epochs: int | None = option(None, "passes over the training reviews", least=1, suited=True)
+    saved_epoch: str | None = option(
+        None, "whose weights are saved: best by the validation texts, or last", choices=EPOCHS, suited=True
+    )
     patience: int | None = option(None, "epochs without improvement before the run stops", least=1)
-    learning_rate: float = option(0.001, "highest rate of AdamW", above=0)
+    learning_rate: float | None = option(None, "highest rate of AdamW", above=0, suited=True)
     warmup: float = option(0.1, "share of the run over which the rate rises to its highest", below=1)
     weight_decay: float = option(0.01, "decoupled weight decay of the matrices", least=0)
     clip_norm: float = option(1.0, "largest global norm of the gradient", above=0)
@@ -107,3 +144,19 @@ class SentimentConfig(RunConfig):
                 f"--pretrain needs --depth 1, not {self.depth}, or --no-bidirectional: "
                 "a second layer would see the words that the language model predicts"
             )
+        if self.init_from and (self.pretrain or self.language_model):
+            raise ValueError(
+                f"--init-from {self.init_from} is a whole classifier: omit --pretrain and --language-model, "
+                "or give --init-from none"
+            )
+        if self.layers == "output" and self.init_from == "" and not (self.pretrain or self.language_model):
+            raise ValueError("--layers output needs a trained network to read with: name one by --init-from")
+        if self.layers == "output" and (self.batch_size or self.epochs or self.learning_rate):
+            raise ValueError(
+                "--layers output has no steps: omit --batch-size, --epochs and --learning-rate, or give "
+                "--layers all"
+            )
+
+    @classmethod
+    def from_run(cls, run: RunFolder) -> Self:
+        return super().from_run(RunFolder(run.path, {**EARLIER, **run.config}))

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from typing import Self
 
 from captioning.config.images import LARGEST_MAX_PIXELS, MAX_PIXELS
+from shared.data.encodings import DELIMITER_HELP, ENCODING_HELP
 from shared.runs.config import CELLS, RunConfig, option
 from shared.runs.folder import RunFolder
+from shared.text.tokens import TOKENIZERS
 
 # What `captioning.data` reads.
 SOURCES = "a Flickr8k folder, a .json, .jsonl or .csv file of captions, tfds:NAME, or shapes"
@@ -23,6 +25,8 @@ NETWORK = (
     "input_dropout",
     "no_repeat_ngram",
 )
+# How caption files are read, by the names that `captioning.data.load_sources` takes.
+FORMAT = ("encoding", "delimiter")
 # What training did before there were these settings. A run of that time continues as it began.
 EARLIER = {
     "encoder_rate": 1.0,
@@ -30,7 +34,11 @@ EARLIER = {
     "crop": 1.0,
     "brightness": 0.0,
     "max_pixels": 100_000_000,
+    "tokenizer": "words",
+    "repeats": 1,
 }
+# Settings of the network that follow from the model in --init-from.
+SHAPE = ("encoder", "decoder", "cell", "units", "depth", "num_heads")
 
 
 @dataclass(frozen=True)
@@ -38,6 +46,8 @@ class CaptioningConfig(RunConfig):
     """Settings of one training run; every field is an option of `python -m captioning.train`."""
 
     data: tuple[str, ...] = option(("shapes",), f"one or more sources: {SOURCES}")
+    encoding: str = option("", ENCODING_HELP)
+    delimiter: str = option("", DELIMITER_HELP)
     mix: tuple[float, ...] = option(
         (),
         "how often each source is drawn, relative to the others; 0: it is validated on, but not trained on; "
@@ -51,8 +61,19 @@ class CaptioningConfig(RunConfig):
         "efficientnet_lite2", "efficientnet_lite0|1|2, a keras.applications name, or small_cnn"
     )
     encoder_weights: str = option("imagenet", "imagenet, none, or a weights file for the encoder")
-    init_from: str = option(
-        "", "preset or run whose weights and vocabulary to start from; give the same network options"
+    init_from: str | None = option(
+        None,
+        "preset or run whose network, weights and vocabulary to start from; few images start from the preset "
+        "photos; none: from nothing",
+        suited=True,
+    )
+    tokenizer: str | None = option(
+        None,
+        "how captions are split: words, in lower case and without punctuation; exact, with case, accents and "
+        "punctuation, and Chinese, Japanese or Thai by character; characters; auto: words for English, exact "
+        "where letters beyond a to z are common",
+        choices=("auto", *TOKENIZERS),
+        suited=True,
     )
     image_size: int = option(
         0, "side of the encoder's input in pixels; 0: the encoder's own", least=0, most=4096
@@ -69,10 +90,14 @@ class CaptioningConfig(RunConfig):
     units: int = option(512, "width of embedding, recurrence and attention", least=1, most=16384)
     depth: int = option(1, "recurrent layers", least=1, most=1000)
     num_heads: int = option(8, "attention heads (late_attention)", least=1, most=1024)
-    min_count: int = option(4, "words seen less often in the training captions become unknown", least=1)
-    max_length: int = option(22, "longest caption in words; longer ones are cut", least=2)
+    min_count: int | None = option(
+        None, "words seen less often in the training captions become unknown", least=1, suited=True
+    )
+    max_length: int | None = option(
+        None, "longest caption in words; longer ones are cut", least=2, suited=True
+    )
     captions_per_image: int = option(5, "captions of one image in a batch, drawn again each epoch", least=1)
-    batch_size: int = option(20, "images in a batch", least=1)
+    batch_size: int | None = option(None, "images in a batch", least=1, suited=True)
     self_critical: int = option(
         0, "epochs of self-critical training of the model in --init-from, in place of --epochs", least=0
     )
@@ -85,9 +110,16 @@ class CaptioningConfig(RunConfig):
     teacher_weight: float = option(
         0.5, "share of the loss that learns from --teachers, not from the captions", above=0, below=1
     )
-    epochs: int = option(8, "passes over the training images", least=1)
-    learning_rate: float = option(1e-3, "highest rate of AdamW, after the warm-up", above=0)
-    warmup_steps: int = option(200, "steps over which the rate rises to its highest", least=0)
+    epochs: int | None = option(
+        None, "epochs, each of --repeats passes over the images", least=1, suited=True
+    )
+    repeats: int | None = option(None, "how often an epoch shows each image", least=1, suited=True)
+    learning_rate: float | None = option(
+        None, "highest rate of AdamW, after the warm-up", above=0, suited=True
+    )
+    warmup_steps: int | None = option(
+        None, "steps over which the rate rises to its highest", least=0, suited=True
+    )
     weight_decay: float = option(0.01, "decoupled weight decay of AdamW", least=0)
     clip_norm: float = option(1.0, "largest global norm of the gradient", above=0)
     label_smoothing: float = option(0.1, "probability mass spread over all words", below=1)
@@ -96,16 +128,24 @@ class CaptioningConfig(RunConfig):
     mirror: bool = option(True, "show every image mirrored half of the time")
     crop: float = option(0.75, "smallest share of an image's area that --train-encoder shows", above=0)
     brightness: float = option(0.15, "largest change of an image's brightness by --train-encoder", below=1)
-    average_decay: float = option(0.998, "decay of the weight average that is evaluated and saved", below=1)
-    patience: int = option(4, "epochs without a better validation CIDEr before the run stops", least=1)
+    average_decay: float | None = option(
+        None, "decay of the weight average that is evaluated and saved", below=1, suited=True
+    )
+    patience: int | None = option(
+        None, "epochs without a better validation CIDEr before the run stops", least=1, suited=True
+    )
     validation_beams: int = option(3, "beams with which validation images are captioned", least=1)
-    no_repeat_ngram: int = option(3, "captions repeat no sequence of this many words; 0: they may", least=0)
+    no_repeat_ngram: int | None = option(
+        None, "captions repeat no sequence of this many words; 0: they may", least=0, suited=True
+    )
     mixed_bfloat16: bool = option(False, "bfloat16 products in the decoder; weights stay float32")
     seed: int = option(1, "seed of weights, dropout and data order", below=2**32)
 
     def __post_init__(self):
         if isinstance(self.data, str):  # as config.json had it when a run had one source
             object.__setattr__(self, "data", (self.data,))
+        if self.tokenizer == "auto":
+            object.__setattr__(self, "tokenizer", None)
         super().__post_init__()
         if self.self_critical and not self.init_from:
             raise ValueError(
@@ -113,7 +153,7 @@ class CaptioningConfig(RunConfig):
             )
         if self.crop > 1:
             raise ValueError(f"--crop must lie in (0, 1], not {self.crop}")
-        if self.train_encoder and self.encoder_from_epoch > self.epochs:
+        if self.train_encoder and self.epochs and self.encoder_from_epoch > self.epochs:
             raise ValueError(
                 f"--encoder-from-epoch {self.encoder_from_epoch} is after the last of --epochs "
                 f"{self.epochs}: the encoder would not learn"
@@ -153,15 +193,19 @@ def recipe(data: tuple[str, ...]) -> CaptioningConfig:
     return CaptioningConfig(
         encoder="small_cnn",
         encoder_weights="none",
+        init_from="",
+        tokenizer="words",
         train_encoder=True,
         encoder_rate=1.0,
         encoder_from_epoch=1,
         units=128,
         num_heads=4,
         min_count=1,
+        max_length=22,
         captions_per_image=1,
         batch_size=32,
         epochs=12,
+        repeats=1,
         learning_rate=2e-3,
         warmup_steps=100,
         label_smoothing=0.0,
@@ -171,6 +215,7 @@ def recipe(data: tuple[str, ...]) -> CaptioningConfig:
         crop=1.0,
         brightness=0.0,
         average_decay=0.99,
+        patience=4,
         validation_beams=1,
         no_repeat_ngram=0,  # "a small red circle above a small red square" is right
     )

@@ -5,8 +5,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from captioning.config import SOURCES, add_max_pixels
+from captioning.data.advice import advice
 from captioning.data.load import load_sources
 from captioning.data.report import describe, examine
+from shared.data.encodings import add_format_options
 from shared.data.report import print_report
 from shared.system.cli import Parser, run_script
 from shared.system.options import whole_number
@@ -40,6 +42,7 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
         metavar="N",
         help="words seen less often in train count as unknown (default: 4)",
     )
+    add_format_options(parser)
     add_max_pixels(parser)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the whole report there too")
     return parser.parse_args(argv)
@@ -50,9 +53,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parse_arguments(argv)
     if arguments.json:
         check_output(arguments.json, list(map(Path, arguments.sources)))
-    data = load_sources(arguments.sources, arguments.images, arguments.max_pixels)
+    data = load_sources(
+        arguments.sources,
+        arguments.images,
+        arguments.max_pixels,
+        encoding=arguments.encoding,
+        delimiter=arguments.delimiter,
+    )
     findings = examine(data, check_images=arguments.check_images, min_count=arguments.min_count)
     print_report(describe(findings), findings, arguments.json)
+    counts = (len(data.split(split)) for split in ("train", "validation"))
+    print("", *advice(*counts, findings["tokenizer"], arguments.sources), sep="\n")
     return 1 if findings["problems"] or findings["corrupt"] else 0
 
 

@@ -4,20 +4,20 @@ from pathlib import Path
 
 from captioning.data.examples import CaptionData
 from captioning.data.listing import Listing, Row, finish
+from shared.data.encodings import open_text
 from shared.data.source import DataError, Problem, split_name
-from shared.data.tables import open_text
 
 CAPTIONS_FILE = "Flickr8k.token.txt"
 # Of images in none of the lists.
 UNUSED = "unused"
 
 
-def read_flickr8k(name: str, path: Path, images: Path | None) -> CaptionData:
+def read_flickr8k(name: str, path: Path, images: Path | None, encoding: str = "") -> CaptionData:
     """Reads a folder with the caption file and the lists of splits."""
     listing = Listing(str(path / CAPTIONS_FILE))
     splits = _splits(path, listing)
     captioned = set()
-    with open_text(path / CAPTIONS_FILE) as stream:
+    with open_text(path / CAPTIONS_FILE, encoding) as stream:
         for number, line in enumerate(stream, 1):
             if not line.strip():
                 continue

@@ -7,13 +7,13 @@ from typing import Any
 
 from captioning.data.examples import CaptionData
 from captioning.data.listing import Listing, Row, finish
+from shared.data.encodings import open_text
 from shared.data.source import SPLITS, DataError, split_name
-from shared.data.tables import open_text
 
 
-def read_json(name: str, path: Path, images: Path | None) -> CaptionData:
+def read_json(name: str, path: Path, images: Path | None, encoding: str = "") -> CaptionData:
     """Reads a file of either form; COCO's has a list of annotations."""
-    document = _load(path)
+    document = _load(path, encoding)
     listing = Listing(str(path))
     if isinstance(document.get("annotations"), list):
         _coco(document, listing, path)
@@ -22,8 +22,8 @@ def read_json(name: str, path: Path, images: Path | None) -> CaptionData:
     return finish(name, listing, images, _image_folders(path))
 
 
-def _load(path: Path) -> dict[str, Any]:
-    with open_text(path) as stream:
+def _load(path: Path, encoding: str) -> dict[str, Any]:
+    with open_text(path, encoding, lines=False) as stream:
         try:
             document = json.load(stream)
         except (ValueError, RecursionError) as error:

@@ -30,6 +30,7 @@ from captioning.data.flickr8k import CAPTIONS_FILE, read_flickr8k
 from captioning.data.json_files import read_json
 from captioning.data.tables import TABLES, read_captions
 from captioning.data.tfds import read_shapes, read_tfds
+from shared.data.encodings import Format
 from shared.data.source import DataError, nothing_usable, unknown_source
 from shared.data.tables import kind_of
 from shared.runs.names import run_name
@@ -38,7 +39,12 @@ SHAPES = "shapes"
 
 
 def load_examples(
-    source: str | Path, images: str | Path | None = None, max_pixels: int = MAX_PIXELS
+    source: str | Path,
+    images: str | Path | None = None,
+    max_pixels: int = MAX_PIXELS,
+    *,
+    encoding: str = "",
+    delimiter: str = "",
 ) -> CaptionData:
     """Reads the captions of a source and locates its images, without opening them.
 
@@ -46,6 +52,7 @@ def load_examples(
         source: one of the sources in the table at the top of this module.
         images: the folder of the images, if they are not next to the captions.
         max_pixels: an image that declares more pixels will not be decoded.
+        encoding, delimiter: how caption files are read; see `shared.data.encodings.Format`.
 
     Returns:
         The examples, and the rows that had to be left out.
@@ -56,7 +63,7 @@ def load_examples(
     images = None if images is None else Path(os.path.expanduser(images))
     if images is not None and not os.path.isdir(images):
         raise DataError(f"{images}: no such folder of images.")
-    data = _read(str(source), images)
+    data = _read(str(source), images, Format(encoding, delimiter))
     if not data.examples:
         raise nothing_usable(source, "captions", data.problems)
     examples = tuple(dataclasses.replace(example, max_pixels=max_pixels) for example in data.examples)
@@ -67,13 +74,16 @@ def load_sources(
     sources: Sequence[str | Path],
     images: Sequence[str | Path] | None = None,
     max_pixels: int = MAX_PIXELS,
+    *,
+    encoding: str = "",
+    delimiter: str = "",
 ) -> CaptionData:
     """Reads one or more sources into one.
 
     Args:
         sources: as in `load_examples`.
         images: a folder of images for each source; None: they are next to the captions.
-        max_pixels: an image that declares more pixels will not be decoded.
+        max_pixels, encoding, delimiter: as in `load_examples`.
 
     Raises:
         DataError: see `load_examples`; or a source is named twice, or the folders are not as many.
@@ -84,7 +94,10 @@ def load_sources(
         )
     _refuse_twins(sources)
     folders = images or [None] * len(sources)
-    parts = [load_examples(*pair, max_pixels) for pair in zip(sources, folders, strict=True)]
+    parts = [
+        load_examples(*pair, max_pixels, encoding=encoding, delimiter=delimiter)
+        for pair in zip(sources, folders, strict=True)
+    ]
     if len(parts) == 1:
         return parts[0]
     labels = source_labels([part.name for part in parts])
@@ -129,7 +142,7 @@ def _of_source(example: Example, label: str) -> Example:
     return dataclasses.replace(example, image_id=f"{label}/{example.image_id}", source=label)
 
 
-def _read(source: str, images: Path | None) -> CaptionData:
+def _read(source: str, images: Path | None, form: Format) -> CaptionData:
     if source == SHAPES:
         return read_shapes()
     if source.startswith("tfds:"):
@@ -137,17 +150,18 @@ def _read(source: str, images: Path | None) -> CaptionData:
     path = Path(os.path.expanduser(source))
     if not os.path.exists(path):
         raise unknown_source(source, SOURCES, [SHAPES])
-    return _read_folder(source, path, images) if path.is_dir() else _read_file(source, path, images)
+    read = _read_folder if path.is_dir() else _read_file
+    return read(source, path, images, form)
 
 
-def _read_folder(name: str, path: Path, images: Path | None) -> CaptionData:
+def _read_folder(name: str, path: Path, images: Path | None, form: Format) -> CaptionData:
     """A folder that holds caption files of one known kind."""
     if (path / CAPTIONS_FILE).is_file():
-        return read_flickr8k(name, path, images)
+        return read_flickr8k(name, path, images, form.encoding)
     for folder in (path, path / "annotations"):
         files = sorted(folder.glob("captions_*.json"))
         if files:
-            parts = [read_json(name, file, images) for file in files]
+            parts = [read_json(name, file, images, form.encoding) for file in files]
             return CaptionData(
                 name,
                 tuple(example for part in parts for example in part.examples),
@@ -156,17 +170,17 @@ def _read_folder(name: str, path: Path, images: Path | None) -> CaptionData:
             )
     files = sorted(path.glob("dataset*.json")) or sorted(path.glob("captions.*"))
     if len(files) == 1:
-        return _read_file(name, files[0], images)
+        return _read_file(name, files[0], images, form)
     raise DataError(
         f"{path} is not a folder of captions: expected {CAPTIONS_FILE}, captions_*.json, or one of "
         f"dataset_*.json, captions.csv and captions.jsonl in it; found {len(files) or 'none'} of these."
     )
 
 
-def _read_file(name: str, path: Path, images: Path | None) -> CaptionData:
+def _read_file(name: str, path: Path, images: Path | None, form: Format) -> CaptionData:
     """A caption file, by its suffix."""
     if kind_of(path) == ".json":
-        return read_json(name, path, images)
+        return read_json(name, path, images, form.encoding)
     if kind_of(path) in TABLES:
-        return read_captions(name, path, images)
+        return read_captions(name, path, images, form)
     raise DataError(f"{path}: unknown kind of captions file. Expected .json or a table: {', '.join(TABLES)}.")

@@ -17,7 +17,8 @@ from captioning.data.similar import fingerprint, similar_pairs
 from shared.data.report import listed, vocabulary_lines
 from shared.data.source import Problem
 from shared.system.progress import progress_bar
-from shared.text.vocabulary import Vocabulary, tokenize_words
+from shared.text.tokens import TOKENIZERS, choose_tokenizer
+from shared.text.vocabulary import Vocabulary
 
 # From this number of images on, checking takes long enough for a progress bar.
 MANY = 1_000
@@ -34,10 +35,12 @@ def examine(data: CaptionData, check_images: bool = True, min_count: int = 4) ->
 
     Returns:
         A dict that JSON can hold: `splits` (images, captions, caption lengths in words, share of words
-        outside the vocabulary), `sources` (images of each source by split), `vocabulary`, `problems`,
-        `corrupt`, `duplicates` and `notes`.
+        outside the vocabulary), `tokenizer`, `sources` (images of each source by split), `vocabulary`,
+        `problems`, `corrupt`, `duplicates` and `notes`.
     """
-    words = [[tokenize_words(caption) for caption in example.captions] for example in data.examples]
+    tokenizer = choose_tokenizer(caption for example in data.split("train") for caption in example.captions)
+    tokenize = TOKENIZERS[tokenizer]
+    words = [[tokenize(caption) for caption in example.captions] for example in data.examples]
     pairs = list(zip(data.examples, words, strict=True))
     training = [tokens for example, lists in pairs if example.split == "train" for tokens in lists]
     vocabulary = Vocabulary.build(training, min_count=min_count)
@@ -46,6 +49,7 @@ def examine(data: CaptionData, check_images: bool = True, min_count: int = 4) ->
     return {
         "source": data.name,
         "images_checked": check_images,
+        "tokenizer": tokenizer,
         "splits": {
             split: _examine_split([lists for example, lists in pairs if example.split == split], vocabulary)
             for split in data.splits

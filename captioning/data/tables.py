@@ -5,6 +5,7 @@ from pathlib import Path
 
 from captioning.data.examples import CaptionData
 from captioning.data.listing import Listing, Row, finish
+from shared.data.encodings import Format
 from shared.data.source import SPLITS, Problem, split_name
 from shared.data.tables import TABLES as SHARED_TABLES
 from shared.data.tables import Columns, read_table
@@ -15,13 +16,12 @@ _COLUMNS = Columns(
     ("image", "caption"),
     ("split", "confidence"),
     "A column split is optional.",
-    lower=True,
     quoted_with=("log_prob", "confidence"),
 )
 WRITTEN_NOTE = "A model wrote these captions (they have a confidence): all images are for training."
 
 
-def read_captions(name: str, path: Path, images: Path | None) -> CaptionData:
+def read_captions(name: str, path: Path, images: Path | None, form: Format = Format()) -> CaptionData:
     """Reads a table. The first row of an image decides its split.
 
     What `python -m captioning.predict` wrote, which has a column `confidence`, is for training only.
@@ -29,7 +29,7 @@ def read_captions(name: str, path: Path, images: Path | None) -> CaptionData:
     listing = Listing(str(path))
     splits: dict[str, str | None] = {}
     written = False
-    for row in read_table(path, _COLUMNS, tsv_quotes=True):
+    for row in read_table(path, _COLUMNS, tsv_quotes=True, form=form):
         if isinstance(row, Problem):
             listing.problems.append(row)
             continue

@@ -4,6 +4,7 @@ import contextlib
 import functools
 import importlib
 import importlib.metadata
+import itertools
 import shutil
 import subprocess
 import warnings
@@ -12,16 +13,18 @@ from pathlib import Path
 from typing import Any, Literal
 
 from shared.system.cli import UserError
+from shared.text.tokens import GLUE, is_unspaced, tokenize_exact
 from shared.text.vocabulary import tokenize_words
 
 TOOL = "pycocoevalcap"
+TOKENIZER_NAMES = ("auto", "ptb", "words", "characters")
 JAVA_NEEDED = "Install a Java runtime (`java` on the PATH), or choose {other}."
 
 
 def official_metrics(
     references: Mapping[str, Sequence[str]],
     candidates: Mapping[str, str],
-    tokenizer: Literal["ptb", "words", "auto"] = "auto",
+    tokenizer: Literal["ptb", "words", "characters", "auto"] = "auto",
     meteor: bool | Literal["auto"] = "auto",
 ) -> dict[str, float | str | list[float]]:
     """Scores captions by the official COCO caption code.
@@ -30,7 +33,8 @@ def official_metrics(
         references: for each image its reference captions.
         candidates: for each of the same images the caption to score.
         tokenizer: `"ptb"`, the Penn Treebank tokenizer of the official code, which needs Java; `"words"`,
-            `tokenize_words`; or `"auto"`, the first where Java is present, else the second.
+            `tokenize_words`; `"characters"`, words and the single characters of scripts without blanks; or
+            `"auto"`: the last for such scripts, else the first where Java is present, else the second.
         meteor: whether METEOR is computed, which needs Java; `"auto"`: where Java is present.
 
     Returns:
@@ -51,6 +55,8 @@ def official_metrics(
     0.6
     """
     tool = find_tool()
+    if tokenizer == "auto":
+        tokenizer = suited_tokenizer(itertools.chain.from_iterable(references.values()))
     tokenizer, meteor = choose_tools(tokenizer, meteor)
     if not candidates or references.keys() != candidates.keys():
         raise ValueError(
@@ -59,9 +65,14 @@ def official_metrics(
         )
     # The official code walks both dictionaries in step.
     candidates = {image: [candidates[image]] for image in references}
-    split = _tokenize_ptb if tokenizer == "ptb" else _tokenize_words
+    split = {"ptb": _tokenize_ptb, "words": _tokenize_words, "characters": _tokenize_characters}[tokenizer]
     references, candidates = split(references), split(candidates)
     return _scores(references, candidates, meteor) | {"tokenizer": tokenizer, "tool": tool}
+
+
+def suited_tokenizer(captions: Iterable[str]) -> str:
+    """`"characters"` where captions are in a script without blanks, else `"auto"`."""
+    return "characters" if any(map(is_unspaced, captions)) else "auto"
 
 
 def find_tool() -> str:
@@ -93,8 +104,8 @@ def choose_tools(tokenizer: str, meteor: bool | str) -> tuple[str, bool]:
         UserError: pycocoevalcap is not installed, or what is asked for needs Java, and there is none.
     """
     find_tool()
-    if tokenizer not in ("ptb", "words", "auto"):
-        raise ValueError(f"Unknown tokenizer {tokenizer!r}. Expected 'ptb', 'words' or 'auto'.")
+    if tokenizer not in TOKENIZER_NAMES:
+        raise ValueError(f"Unknown tokenizer {tokenizer!r}. Expected one of {', '.join(TOKENIZER_NAMES)}.")
     if tokenizer == "auto":
         tokenizer = "ptb" if java_present() else "words"
     if meteor == "auto":
@@ -108,6 +119,17 @@ def choose_tools(tokenizer: str, meteor: bool | str) -> tuple[str, bool]:
 
 def _tokenize_words(captions):
     return {image: [" ".join(tokenize_words(text)) for text in texts] for image, texts in captions.items()}
+
+
+def _tokenize_characters(captions):
+    pieces = {
+        image: [map(tokenize_exact, tokenize_words(text)) for text in texts]
+        for image, texts in captions.items()
+    }
+    return {
+        image: [" ".join(piece.removeprefix(GLUE) for word in words for piece in word) for words in texts]
+        for image, texts in pieces.items()
+    }
 
 
 def _tokenize_ptb(captions):

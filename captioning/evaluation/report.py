@@ -16,6 +16,7 @@ from captioning.evaluation.calibration import are_good, fit_calibration, reliabi
 from captioning.evaluation.official import official_metrics
 from captioning.prediction.results import Result, scored
 from captioning.prediction.stream import caption_images
+from shared.data.encodings import Format
 from shared.system.cli import UserError
 from shared.system.output import check_output, print_error, write_whole
 from shared.system.progress import progress_bar
@@ -24,7 +25,9 @@ from shared.system.progress import progress_bar
 SOURCE_OF_CALIBRATION = ("model", "data", "split", "search", "images", "median_cider", "confidence_bands")
 
 
-def examples_to_score(source: str, images: Path | None, split: str, max_pixels: int) -> list[Example]:
+def examples_to_score(
+    source: str, images: Path | None, split: str, max_pixels: int, form: Format = Format()
+) -> list[Example]:
     """The images of a split that have captions to compare with.
 
     Args:
@@ -32,11 +35,12 @@ def examples_to_score(source: str, images: Path | None, split: str, max_pixels: 
         images: folder of the images, where it is not beside the captions.
         split: name of the split.
         max_pixels: an image that declares more pixels is not decoded.
+        form: encoding and delimiter of caption files.
 
     Raises:
         UserError: the source cannot be read, or there are none.
     """
-    data = load_examples(source, images, max_pixels)
+    data = load_examples(source, images, max_pixels, **form._asdict())
     if data.problems:
         hint = f"`python -m captioning.data {source}` lists them"
         print(f"{len(data.problems)} bad rows left out; {hint}.", file=sys.stderr)

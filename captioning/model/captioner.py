@@ -7,28 +7,30 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from captioning.config import NETWORK, Calibration, CaptioningConfig
+from captioning.config import CALIBRATION_FILE, NETWORK, Calibration, CaptioningConfig, Search
 from captioning.model.captions import Caption
 from captioning.model.decoders import DECODERS
 from captioning.model.encoder import Encoder
 from captioning.model.search import CaptionSearch
 from shared.runs.folder import RunFolder
+from shared.runs.saving import SavedAsRun
 from shared.text.vocabulary import Vocabulary
 
 
 @keras.saving.register_keras_serializable("unrolled")
-class Captioner(CaptionSearch, keras.Model):
+class Captioner(SavedAsRun, CaptionSearch, keras.Model):
     """Describes photographs: a recurrent decoder reads the grid features of a CNN and writes word by word.
 
     An ordinary Keras model: `compile`, `fit`, `predict`, `save` and `keras.models.load_model` work on it. Its
-    vocabulary and the encoder's preprocessing are part of it.
+    vocabulary and the encoder's preprocessing are part of it. `predict` takes images, too, and gives their
+    captions; `save` also writes a folder, which `captioning.load_model` reads.
 
     Args:
         vocabulary: a `shared.text.vocabulary.Vocabulary`, or its list of tokens.
         encoder: a `captioning.model.encoder.Encoder`.
         decoder: `"late_attention"`, `"soft_attention"` or `"show_and_tell"` (see `decoders`).
-        no_repeat_ngram: captions repeat no sequence of this many words, unless a search says otherwise; 0:
-            they may.
+        no_repeat_ngram: captions repeat no sequence of this many words, unless a search says otherwise; 0 or
+            None: they may.
         name, trainable, dtype: of `keras.Model`.
         **settings: `cell`, `units`, `depth`, `num_heads`, `dropout` and `input_dropout` of the decoder, see
             `decoders.CaptionDecoder`.
@@ -60,12 +62,15 @@ class Captioner(CaptionSearch, keras.Model):
     ```
     """
 
+    application = "captioning"
+    kept_files = ("history.csv", CALIBRATION_FILE)
+
     def __init__(
         self,
         vocabulary: Vocabulary | Sequence[str],
         encoder: Encoder,
         decoder: str = "late_attention",
-        no_repeat_ngram: int = 0,
+        no_repeat_ngram: int | None = 0,
         *,
         name: str = "captioner",
         trainable: bool = True,
@@ -80,6 +85,7 @@ class Captioner(CaptionSearch, keras.Model):
         self.decoder = DECODERS[decoder](
             len(self.vocabulary), **settings, dtype=self.dtype_policy, name="decoder"
         )
+        no_repeat_ngram = no_repeat_ngram or 0
         own = {"decoder": decoder, "no_repeat_ngram": no_repeat_ngram}
         self.settings = {name: (own | self.decoder.settings)[name] for name in NETWORK}
         self.no_repeat_ngram = no_repeat_ngram
@@ -134,10 +140,38 @@ class Captioner(CaptionSearch, keras.Model):
         """
         run.require_best_weights()  # without them, no other error matters
         vocabulary = Vocabulary.load(run.vocabulary_file)
-        captioner = cls.from_settings(CaptioningConfig.from_run(run), vocabulary)
+        config = CaptioningConfig.from_run(run)
+        captioner = cls.from_settings(config, vocabulary)
+        captioner.search_defaults = Search(max_length=max(Search.max_length, config.max_length or 0))
         run.load_best_weights(captioner, len(vocabulary))
         captioner.calibration = Calibration.load(run.path)
+        captioner.run_folder = run
         return captioner
+
+    def run_settings(self) -> CaptioningConfig:
+        """See `shared.runs.saving.SavedAsRun`; so is the next one."""
+        return CaptioningConfig(
+            encoder=self.encoder.architecture, image_size=self.image_size, **self.settings
+        )
+
+    def save_parts(self, run: RunFolder) -> None:
+        self.vocabulary.save(run.vocabulary_file)
+
+    def predict(self, x, *args, **options):
+        """The captions of images; or as `keras.Model.predict`, logits.
+
+        Args:
+            x: an image or several, as `caption` takes them, or a `tf.data.Dataset` or column of images; a
+                dict or a dataset of dicts, as `call` takes them, is for Keras.
+            *args: for Keras.
+            **options: for Keras, or of the search; see `caption`.
+
+        Returns:
+            The best caption of each image, as a list; for a single image, its caption.
+        """
+        if isinstance(x, dict) or isinstance(getattr(x, "element_spec", None), dict | tuple):
+            return keras.Model.predict(self, x, *args, **options)
+        return super().predict(x, **options)
 
     def call(self, inputs, training=False):
         features, tokens = self.features_of(inputs, training=training), inputs["tokens"]

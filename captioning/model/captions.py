@@ -14,6 +14,8 @@ from PIL import Image
 
 from captioning.config import Calibration
 from captioning.data.images import ImageError, ImageSource, load_image, resize
+from shared.data.objects import column_values, is_tf_dataset
+from shared.text.tokens import join_tokens
 
 BATCH_SIZE = 16
 
@@ -38,7 +40,7 @@ class Caption(NamedTuple):
         """The caption of `tokens`, whose `length` counts the end token too."""
         confidence = math.exp(log_prob / max(int(length), 1))
         confidence = calibration.apply(confidence) if calibration else confidence
-        return cls(" ".join(tokens), tuple(tokens), float(log_prob), confidence)
+        return cls(join_tokens(tokens), tuple(tokens), float(log_prob), confidence)
 
 
 def caption_any(captioner, images: "ImageSource | Sequence[ImageSource]", **options):
@@ -47,6 +49,16 @@ def caption_any(captioner, images: "ImageSource | Sequence[ImageSource]", **opti
     batches = _batches([images] if is_one else images, captioner.image_size)
     captions = [found for pixels in batches for found in captioner.caption_pixels(pixels, **options)]
     return captions[0] if is_one else captions
+
+
+def predict_captions(captioner, images, **options) -> str | list[str]:
+    """The best caption of each image, as a list; of a single image, its caption alone."""
+    if is_tf_dataset(images):
+        images = column_values(images, "images")
+    elif not _is_one(images) and not hasattr(images, "ndim"):
+        images = list(images)
+    captions = caption_any(captioner, images, **options)
+    return captions[0].text if _is_one(images) else [best.text for best, *_ in captions]
 
 
 def _is_one(images) -> bool:

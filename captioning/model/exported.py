@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from captioning.config import Constraints, Search
 from captioning.data.images import ImageSource
-from captioning.model.captions import Caption, caption_any
+from captioning.model.captions import Caption, caption_any, predict_captions
 from shared.export import ExportError, open_export
 from shared.system.cli import UserError
 
@@ -55,6 +55,10 @@ class ExportedCaptioner:
             UserError: an image cannot be read, or `options` are not those of the export.
         """
         return caption_any(self, images, **options)
+
+    def predict(self, images, **options) -> str | list[str]:
+        """The best caption of each image, as `Captioner.predict` gives it."""
+        return predict_captions(self, images, **options)
 
     def caption_pixels(self, pixels: np.ndarray, **options) -> list[list[Caption]]:
         """As `caption`, for a batch `(images, height, width, 3)` uint8 in one call of the model."""

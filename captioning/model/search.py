@@ -13,7 +13,7 @@ from keras import ops
 
 from captioning.config import Calibration, Constraints, Search
 from captioning.data.images import ImageSource
-from captioning.model.captions import Caption, caption_any
+from captioning.model.captions import Caption, caption_any, predict_captions
 from captioning.model.constraints import SPECIAL, TokenConstraints, final_tokens
 from shared.decoding import Decoded, Trace, beam_rows, beam_search, tile_beams
 from shared.system.cli import UserError
@@ -125,6 +125,18 @@ class CaptionSearch:
                 constraints.
         """
         return caption_any(self, images, **options)
+
+    def predict(self, images, **options) -> str | list[str]:
+        """The best caption of each image, as a list; of a single image, its caption.
+
+        Args:
+            images: as for `caption`, or a column of them, or a `tf.data.Dataset` of images.
+            **options: see `caption`.
+
+        Raises:
+            UserError: see `caption`.
+        """
+        return predict_captions(self, images, **options)
 
     def caption_pixels(self, pixels: np.ndarray, **options) -> list[list[Caption]]:
         """As `caption`, for a batch `(images, height, width, 3)` uint8 in one call of the model."""

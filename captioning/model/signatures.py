@@ -8,6 +8,7 @@ from captioning.config import MAX_PIXELS, Search
 from captioning.model.constraints import constraints_in_graph
 from captioning.model.encoded import read_files
 from shared.export import concrete_function
+from shared.text.tokens import GLUE
 
 
 def caption_signatures(
@@ -117,4 +118,5 @@ def _write(words, tokens, vocabulary):
     """Words `(images, n_best, time)` to sentences `(images, n_best)`, without the special tokens."""
     special = (tokens == vocabulary.PAD) | (tokens == vocabulary.START) | (tokens == vocabulary.END)
     joined = tf.strings.reduce_join(tf.where(special, "", words), axis=-1, separator=" ")
-    return tf.strings.strip(joined)
+    joined = tf.strings.regex_replace(tf.strings.strip(joined), f" {GLUE}", "")
+    return tf.strings.regex_replace(joined, f"^{GLUE}", "")

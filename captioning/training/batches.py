@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from captioning.data.examples import Example
+from shared.text.tokens import Tokenize
 from shared.text.vocabulary import Vocabulary, tokenize_words
 
 # Prepared training images up to this many bytes stay in memory; larger sets are read again each epoch.
@@ -15,12 +16,12 @@ LENGTH_STEP = 4
 
 
 def encode_captions(
-    examples: Sequence[Example], vocabulary: Vocabulary, max_length: int
+    examples: Sequence[Example], vocabulary: Vocabulary, max_length: int, tokenize: Tokenize = tokenize_words
 ) -> list[list[list[int]]]:
     """The captions of each example as ids, from the start to the end token, cut to `max_length` words."""
     return [
         [
-            [vocabulary.START, *vocabulary.encode(tokenize_words(caption)[:max_length]), vocabulary.END]
+            [vocabulary.START, *vocabulary.encode(tokenize(caption)[:max_length]), vocabulary.END]
             for caption in example.captions
         ]
         for example in examples
@@ -40,6 +41,7 @@ class CaptionBatches:
         groups: the rows of each source, and how often it is drawn, relative to the others. Each of its images
             is shown once before any is shown again, from epoch to epoch too. None: every image once an epoch.
         weights: how much the captions of each image count, `(images,)`; None: all alike.
+        repeats: how often an epoch shows each image.
     """
 
     def __init__(
@@ -51,15 +53,16 @@ class CaptionBatches:
         seed: int,
         groups: Sequence[tuple[np.ndarray, float]] | None = None,
         weights: np.ndarray | None = None,
+        repeats: int = 1,
     ):
-        self.captions, self.images, self.seed = captions, images, seed
+        self.captions, self.images, self.seed, self.repeats = captions, images, seed, repeats
         self.groups, self.weights = groups, weights
         self.batch_size = min(batch_size, len(captions))
         self.captions_per_image = min(captions_per_image, max(map(len, captions)))
 
     @property
     def steps_per_epoch(self) -> int:
-        return len(self.captions) // self.batch_size
+        return self.repeats * len(self.captions) // self.batch_size
 
     def __call__(self, epoch: int) -> Iterator[dict[str, np.ndarray]]:
         """The batches of an epoch: `images` or `features`, and `tokens` `(images, captions, time)` int32."""
@@ -73,9 +76,11 @@ class CaptionBatches:
     def _order(self, epoch):
         random = np.random.default_rng((self.seed, epoch))
         if self.groups is None:
-            return random.permutation(len(self.captions))
+            orders = [random.permutation(len(self.captions)) for _ in range(self.repeats)]
+            return np.concatenate(orders)
         ends = np.cumsum([share for _, share in self.groups])
-        counts = np.diff(np.rint(ends / ends[-1] * len(self.captions)).astype(int), prepend=0)
+        count = self.repeats * len(self.captions)
+        counts = np.diff(np.rint(ends / ends[-1] * count).astype(int), prepend=0)
         drawn = [
             self._draw(group, rows, (epoch - 1) * count, count)
             for group, ((rows, _), count) in enumerate(zip(self.groups, counts.tolist(), strict=True))

@@ -11,6 +11,7 @@ from captioning.model.constraints import SPECIAL
 from captioning.model.ensemble import mean_log_probs
 from captioning.training.views import show
 from shared.decoding import sample, tile_beams
+from shared.text.tokens import Tokenize
 from shared.text.vocabulary import Vocabulary, tokenize_words
 from shared.training.losses import sequence_cross_entropy
 
@@ -148,14 +149,15 @@ class CiderReward:
     Args:
         examples: the training images.
         vocabulary: of the captioner.
+        tokenize: how captions are split.
     """
 
-    def __init__(self, examples, vocabulary: Vocabulary):
+    def __init__(self, examples, vocabulary: Vocabulary, tokenize: Tokenize = tokenize_words):
         self._words = vocabulary.tokens
         end = self._words[Vocabulary.END]
         self._cider = CiderD(
             {
-                row: [[*tokenize_words(caption), end] for caption in example.captions]
+                row: [[*tokenize(caption), end] for caption in example.captions]
                 for row, example in enumerate(examples)
             }
         )

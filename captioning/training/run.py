@@ -17,11 +17,13 @@ from captioning.training.checksums import data_checksums
 from captioning.training.losses import CaptionLoss, CiderReward, SelfCriticalLoss, count_words
 from captioning.training.memory import check_memory
 from captioning.training.sources import FeatureSource, PixelSource
+from captioning.training.start import copy_weights, count_tokens, extend_vocabulary
 from captioning.training.validation import Validation
 from captioning.training.views import Views
 from shared.runs.folder import RunFolder
 from shared.system.cli import UserError
-from shared.text.vocabulary import Vocabulary, tokenize_words
+from shared.text.tokens import TOKENIZERS
+from shared.text.vocabulary import Vocabulary
 from shared.training.loop import TrainResult, train
 from shared.training.optimizers import make_adamw
 from shared.training.pace import cosine
@@ -54,6 +56,7 @@ def train_captioner(
 
     Raises:
         UserError: the data cannot be used, or the settings do not fit them.
+        NothingLearned: the run is saved, and writes one caption for all images.
     """
     resume = resume and run.has_checkpoint
     if config.self_critical and replicas and replicas.count > 1:
@@ -77,7 +80,8 @@ def train_captioner(
     validation = images(captioner, validation, cache_dir, None)
     batches = make_batches(config, data.sources, training, captioner.vocabulary)
     steps, epochs = batches.steps_per_epoch, config.self_critical or config.epochs
-    return train(
+    validate = Validation(validation, run, config)
+    result = train(
         captioner,
         make_adamw(config.learning_rate, config.weight_decay, parts=encoder_part(config, captioner, steps)),
         make_loss(config, training.examples, captioner.vocabulary, teachers),
@@ -86,7 +90,7 @@ def train_captioner(
         schedule=cosine(config.learning_rate, min(config.warmup_steps / (epochs * steps), 0.5)),
         steps_per_epoch=steps,
         run=run,
-        evaluate=Validation(validation, run, config),
+        evaluate=validate,
         monitor="val_cider",
         patience=config.patience,
         clip_norm=config.clip_norm,
@@ -97,6 +101,8 @@ def train_captioner(
         replicas=replicas,
         weigh=count_words,
     )
+    validate.check_learned(training, result.best_epoch)
+    return result
 
 
 def split_examples(data: CaptionData) -> tuple[list[Example], list[Example]]:
@@ -160,13 +166,14 @@ def make_batches(config, sources, training, vocabulary) -> CaptionBatches:
         for rows, weight in zip(rows_of, config.source_weights, strict=True):
             weights[rows] = weight
     return CaptionBatches(
-        encode_captions(training.examples, vocabulary, config.max_length),
+        encode_captions(training.examples, vocabulary, config.max_length, TOKENIZERS[config.tokenizer]),
         _numbered(training.batch) if config.self_critical else training.batch,
         config.batch_size,
         config.captions_per_image,
         config.seed,
         groups,
         weights,
+        config.repeats,
     )
 
 
@@ -186,7 +193,7 @@ def make_loss(config: CaptioningConfig, examples: list[Example], vocabulary: Voc
     if not config.self_critical:
         return cross_entropy
     return SelfCriticalLoss(
-        CiderReward(examples, vocabulary),
+        CiderReward(examples, vocabulary, TOKENIZERS[config.tokenizer]),
         config.samples,
         config.sample_temperature,
         config.max_length + 1,
@@ -205,30 +212,22 @@ def encoder_part(config: CaptioningConfig, captioner: Captioner, steps_per_epoch
 def make_captioner(config: CaptioningConfig, run: RunFolder, data: CaptionData, resume: bool) -> Captioner:
     """The captioner at the start of a run; its vocabulary is saved in the run folder, or read from there.
 
+    The weights of a run that resumes are those of its checkpoint, which is loaded later.
+
     Raises:
-        UserError: no word is frequent enough, or `config.init_from` is not a model of these sizes.
+        UserError: no word is frequent enough, `config.init_from` cannot be used, or with the words of the
+            data its vocabulary would double.
     """
-    start = APP.load(config.init_from, trainable=True) if config.init_from else None
     if resume:
-        vocabulary = Vocabulary.load(run.vocabulary_file)
-    else:
-        vocabulary = start.vocabulary if start else _count_words(config, data)
-        vocabulary.save(run.vocabulary_file)
+        return Captioner.from_settings(config, Vocabulary.load(run.vocabulary_file))
+    start = APP.load(config.init_from, trainable=True) if config.init_from else None
+    vocabulary = extend_vocabulary(config, data, start.vocabulary) if start else count_tokens(config, data)
+    vocabulary.save(run.vocabulary_file)
     weights = None if start or config.encoder_weights == "none" else config.encoder_weights
     captioner = Captioner.from_settings(config, vocabulary, encoder_weights=weights)
     if start:
-        _copy_weights(start, captioner, config.init_from)
+        copy_weights(start, captioner, config.seed)
     return captioner
-
-
-def _count_words(config, data) -> Vocabulary:
-    captions = (caption for example in data.split("train") for caption in example.captions)
-    vocabulary = Vocabulary.build(map(tokenize_words, captions), min_count=config.min_count)
-    if len(vocabulary) == len(Vocabulary.build([])):
-        raise UserError(
-            f"No word occurs {config.min_count} times in the training captions. Lower --min-count."
-        )
-    return vocabulary
 
 
 def load_teachers(names: tuple[str, ...], vocabulary: Vocabulary) -> list[Captioner]:
@@ -241,24 +240,6 @@ def load_teachers(names: tuple[str, ...], vocabulary: Vocabulary) -> list[Captio
     for name, teacher in zip(names, teachers, strict=True):
         check_vocabulary(teacher, vocabulary, f"The teacher {name}")
     return teachers
-
-
-def _copy_weights(start, captioner, name):
-    try:
-        captioner.set_weights(start.get_weights())
-    except ValueError as error:
-        wanted = _sizes(captioner)
-        options = [f"{option} {value}" for option, value in _sizes(start).items() if wanted[option] != value]
-        raise UserError(
-            f"--init-from {name} has other sizes. To start from it, train with {', '.join(options)}."
-        ) from error
-
-
-def _sizes(captioner) -> dict[str, object]:
-    """The options that the shapes of a captioner's weights depend on."""
-    names = ("decoder", "cell", "units", "depth", "num_heads")
-    settings = {f"--{name.replace('_', '-')}": captioner.settings[name] for name in names}
-    return {"--encoder": captioner.encoder.architecture, **settings}
 
 
 def _usable(data: CaptionData, split: str) -> list[Example]:

@@ -4,10 +4,12 @@ import numpy as np
 
 from captioning.config import FINAL_WORDS
 from captioning.evaluation.cider import CiderD
+from shared.system.cli import NothingLearned
 from shared.system.escapes import visible
-from shared.text.vocabulary import tokenize_words
+from shared.text.tokens import TOKENIZERS, join_tokens
 
 SAMPLES_SHOWN = 4
+TRAINING_CHECKED = 40  # images that are captioned where a run may have learned nothing
 VALIDATION_BATCH = 4  # times the batch size of training
 
 
@@ -24,18 +26,22 @@ class Validation:
 
     def __init__(self, images, run, config):
         self.images, self.run, self.config = images, run, config
+        self._written: dict[int, list[str]] = {}  # by epoch, where all captions are the same
         self.sources: dict[str, list[int]] = {}
         for row, example in enumerate(images.examples):
             self.sources.setdefault(example.source, []).append(row)
-        self.references = [[tokenize_words(caption) for caption in e.captions] for e in images.examples]
+        tokenize = TOKENIZERS[config.tokenizer]
+        self.references = [[tokenize(caption) for caption in e.captions] for e in images.examples]
         self.ciders = {
             source: CiderD({row: self.references[row] for row in rows})
             for source, rows in self.sources.items()
         }
 
     def __call__(self, epoch: int) -> dict[str, float]:
-        captions = self._caption()
+        captions = self._caption(self.images)
         self._show(epoch, captions)
+        if _all_alike(captions):
+            self._written[epoch] = captions[0]
         scores = {
             source: (
                 self.ciders[source].score({row: captions[row] for row in rows})[0],
@@ -69,22 +75,50 @@ class Validation:
             ),
         }
 
-    def _caption(self) -> list[list[str]]:
+    def check_learned(self, training, best_epoch: int) -> None:
+        """Checks that the captions of different images differ.
+
+        Args:
+            training: the source of the training images, some of which are captioned where the validation
+                captions were all the same.
+            best_epoch: the epoch whose weights were saved.
+
+        Raises:
+            NothingLearned: all images have one caption.
+        """
+        one = self._written.get(best_epoch)
+        wanted = {caption for example in training.examples for caption in example.captions}
+        if one is None or len(wanted) == 1:
+            return
+        others = self._caption(training, most=TRAINING_CHECKED)
+        if _all_alike([one, *others]):
+            raise NothingLearned(
+                f"all images get the same caption, {visible(join_tokens(one))!r}. The run is saved in "
+                f"{self.run.path}. Give more captioned images or more --epochs, or start from a trained "
+                "model with --init-from."
+            )
+
+    def _caption(self, images, most: int | None = None) -> list[list[str]]:
+        """The best captions of the first images of a source, `most` of them at most."""
         size = VALIDATION_BATCH * self.config.batch_size
         options = {"num_beams": self.config.validation_beams, "max_length": self.config.max_length}
-        rows = np.arange(len(self.references))
-        found = [
+        rows = np.arange(len(images.examples))[:most]
+        results = [
             captions
             for first in range(0, len(rows), size)
-            for captions in self.images.caption(rows[first : first + size], **options)
+            for captions in images.caption(rows[first : first + size], **options)
         ]
-        return [list(best.tokens) for best, *_ in found]
+        return [list(best.tokens) for best, *_ in results]
 
     def _show(self, epoch, captions):
         step = max(len(captions) // SAMPLES_SHOWN, 1)
         shown = list(zip(self.images.examples, captions, strict=True))[::step][:SAMPLES_SHOWN]
         text = "\n".join(
-            f"  {visible(example.image_id)}: {visible(' '.join(words))}" for example, words in shown
+            f"  {visible(example.image_id)}: {visible(join_tokens(words))}" for example, words in shown
         )
         self.run.append_samples(f"epoch {epoch}\n{text}")
         print(text, flush=True)
+
+
+def _all_alike(captions: list[list[str]]) -> bool:
+    return all(caption == captions[0] for caption in captions)

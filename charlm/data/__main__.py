@@ -4,8 +4,10 @@ import argparse
 from collections.abc import Sequence
 
 from charlm.config import SOURCES
+from charlm.data.advice import advice
 from charlm.data.load import load_text
 from charlm.data.report import describe
+from shared.data.encodings import add_format_options
 from shared.system.cli import Parser, run_script
 
 
@@ -19,6 +21,7 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
         "source", nargs="*", default=["shakespeare"], help=f"{SOURCES} (default: shakespeare)"
     )
     parser.add_argument("--pattern", default="*.txt", help="which files in a folder (default: *.txt)")
+    add_format_options(parser, tables=False)
     parser.add_argument(
         "--validation-fraction", type=float, default=0.1, metavar="F", help="its share (default: 0.1)"
     )
@@ -34,10 +37,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     data = load_text(
         arguments.source,
         pattern=arguments.pattern,
+        encoding=arguments.encoding,
         validation_fraction=arguments.validation_fraction,
         test_fraction=arguments.test_fraction,
     )
     print(describe(data))
+    validation = data.characters("validation") if "validation" in data.splits else 0
+    print("", *advice(data.characters("train"), validation, arguments.source), sep="\n")
     return 0
 
 

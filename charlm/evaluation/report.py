@@ -32,7 +32,8 @@ def data_settings(name: str, trained: CharLMConfig | None, options: Mapping[str,
     Args:
         name: the model.
         trained: the settings that it was trained with; None for an exported model.
-        options: `data`, `pattern`, `validation_fraction` and `test_fraction`, None where not given.
+        options: `data`, `pattern`, `encoding`, `validation_fraction` and `test_fraction`; None where not
+            given.
 
     Raises:
         UserError: no text is named, and that of training is unknown or cannot be read again.
@@ -41,6 +42,8 @@ def data_settings(name: str, trained: CharLMConfig | None, options: Mapping[str,
         reason = "does not say what it was trained on" if trained is None else "was trained on standard input"
         raise UserError(f"{name} {reason}. Name a text with --data.")
     given = {option: value for option, value in options.items() if value is not None}
+    if trained is not None and given.get("data", trained.data) != trained.data:
+        given = {"encoding": "", **given}  # another text may have another one
     return dataclasses.replace(trained or CharLMConfig(), **given)
 
 

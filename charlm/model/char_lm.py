@@ -5,17 +5,21 @@ from collections.abc import Sequence
 import keras
 
 from charlm.config import NETWORK, CharLMConfig
+from charlm.model.answers import Answers
 from charlm.text.characters import CharacterVocabulary
+from shared.data.objects import DATA
 from shared.layers import RecurrentStack
 from shared.runs.folder import RunFolder
+from shared.runs.saving import SavedAsRun
 
 
 @keras.saving.register_keras_serializable("unrolled")
-class CharLM(keras.Model):
+class CharLM(SavedAsRun, Answers, keras.Model):
     """A language model over characters: the probability of each next character, given all before it.
 
     It is an ordinary Keras model: `compile`, `fit`, `predict`, `save` and `keras.models.load_model` work. Its
-    vocabulary is part of it.
+    vocabulary is part of it. `generate` writes text and `score` measures one; `save` also writes a folder,
+    which `charlm.load_model` reads.
 
         e_t = E[x_t],  h_t = stack(e_t, h_{t-1}),  p(x_{t+1} | x_1 .. x_t) = softmax(W h_t + b)
 
@@ -57,6 +61,8 @@ class CharLM(keras.Model):
     >>> tuple(logits.shape)
     (1, 260)
     """
+
+    application = "charlm"
 
     def __init__(
         self,
@@ -130,7 +136,16 @@ class CharLM(keras.Model):
         vocabulary = CharacterVocabulary.load(run.vocabulary_file)
         model = cls(vocabulary, **CharLMConfig.from_run(run).pick(NETWORK), dtype="float32")
         run.load_best_weights(model, len(vocabulary))
+        model.run_folder = run
         return model
+
+    def run_settings(self) -> CharLMConfig:
+        """See `shared.runs.saving.SavedAsRun`; so is the next one."""
+        settings = {name: value for name, value in self.settings.items() if value is not None}
+        return CharLMConfig(data=(DATA,), **settings)
+
+    def save_parts(self, run: RunFolder) -> None:
+        self.vocabulary.save(run.vocabulary_file)
 
     def call(self, tokens, training=False):
         return self.logits(tokens, training=training)[0]

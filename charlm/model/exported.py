@@ -4,6 +4,7 @@ from pathlib import Path
 
 import tensorflow as tf
 
+from charlm.model.answers import Answers
 from charlm.text.characters import CharacterVocabulary
 from shared.export import ExportError, open_export
 
@@ -11,7 +12,7 @@ SETTINGS_FILE = "charlm.json"
 VOCABULARY_FILE = "vocabulary.json"
 
 
-class ExportedCharLM:
+class ExportedCharLM(Answers):
     """Generates text and computes logits with a SavedModel folder that `charlm.export` wrote.
 
     `generate` and `Scorer` take it in place of a `CharLM`. It works in Python and inside a `tf.function`.

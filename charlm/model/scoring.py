@@ -7,12 +7,15 @@ tokens a character takes, and count all characters but the first one, which is g
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import tensorflow as tf
 
-from charlm.model.char_lm import CharLM
 from charlm.text.characters import BYTES
+
+if TYPE_CHECKING:
+    from charlm.model.char_lm import CharLM
 
 # Tokens whose characters are counted at a time, so that a memory map is not loaded as a whole.
 COUNTED_AT_ONCE = 2**20
@@ -71,13 +74,14 @@ class Scorer:
 
     Example:
 
+    >>> from charlm.model.char_lm import CharLM
     >>> model = CharLM("helo", units=5, depth=1, embedding_size=3)
     >>> score = Scorer(model, window=3).windowed(model.vocabulary.encode("hello hello"))
     >>> score.tokens, score.characters
     (10, 10)
     """
 
-    def __init__(self, model: CharLM, window: int = 256, batch_size: int = 64):
+    def __init__(self, model: "CharLM", window: int = 256, batch_size: int = 64):
         if window < 1 or batch_size < 1:
             raise ValueError(f"window and batch_size must be at least 1, not {window} and {batch_size}.")
         self.model, self.window, self.batch_size = model, window, batch_size
@@ -138,7 +142,7 @@ class Scorer:
         return total_nats(logits, targets), states
 
 
-def segment_signature(model: CharLM):
+def segment_signature(model: "CharLM"):
     """The input signature of a graph over tokens, targets and states, for any number of rows and steps."""
     tokens = tf.TensorSpec((None, None), "int32")
     states = tf.nest.map_structure(

@@ -18,7 +18,7 @@ def charlm_signatures(model) -> dict:
     - `generate`, also as `serving_default`: `prompts` `(batch,)` string and the scalars `count` int32
       (characters to write), `temperature` float32, `top_k` int32 (0 or less: no limit), `top_p` float32 (1:
       no limit) and `seed` int64, to `texts` `(batch,)` string: what follows each prompt, as
-      `charlm.prediction.generate` gives it for these prompts.
+      `charlm.model.generate` gives it for these prompts.
     - `score`: `texts` `(batch,)` string to `nats` `(batch,)` float32, the negative log-probability of each
       text per character, and `characters` `(batch,)` int32. The first character is predicted too, from the
       vocabulary's start token. An empty text has 0 nats.

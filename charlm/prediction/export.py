@@ -7,8 +7,8 @@ import numpy as np
 import tensorflow as tf
 
 from charlm.model.exported import SETTINGS_FILE, VOCABULARY_FILE, nested, state_names
+from charlm.model.generate import generate
 from charlm.model.signatures import charlm_signatures
-from charlm.prediction.generate import generate
 from shared.export import ExportError, call_alone, export_saved_model
 from shared.text.vocabulary import tokens_text
 

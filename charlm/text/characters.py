@@ -80,6 +80,16 @@ class CharacterVocabulary:
                 counts[code] = counts.get(code, 0) + int(seen[index])
         return cls(chr(code) for code, count in counts.items() if count >= min_count)
 
+    def extended(self, other: "CharacterVocabulary") -> "CharacterVocabulary":
+        """This vocabulary, followed by the characters of another that it lacks.
+
+        Example:
+
+        >>> CharacterVocabulary("abc").extended(CharacterVocabulary("cd")).characters
+        ('a', 'b', 'c', 'd')
+        """
+        return CharacterVocabulary(dict.fromkeys((*self.characters, *other.characters)))
+
     @property
     def characters(self) -> tuple[str, ...]:
         """The characters in the order of their ids, which begin at 256."""

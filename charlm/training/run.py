@@ -6,16 +6,18 @@ import keras
 import numpy as np
 from keras import ops
 
+from charlm.app import APP
 from charlm.config import NETWORK, CharLMConfig
 from charlm.data.ids import encode_split
 from charlm.data.text_data import TextData
 from charlm.model.char_lm import CharLM
+from charlm.model.generate import generate
 from charlm.model.scoring import Scorer
-from charlm.prediction.generate import generate
 from charlm.text.characters import CharacterVocabulary
+from charlm.training.start import copy_weights, extend_vocabulary
 from shared.runs.checksums import array_checksum
 from shared.runs.folder import RunFolder
-from shared.system.cli import UserError
+from shared.system.cli import NothingLearned, UserError
 from shared.training.loop import TrainResult, train
 from shared.training.losses import sequence_cross_entropy
 from shared.training.optimizers import make_adamw, make_muon
@@ -55,12 +57,14 @@ def train_charlm(
 
     Raises:
         UserError: the text cannot be used, or the settings do not fit it.
+        NothingLearned: the run is saved, and is no better than character frequencies, or than its start.
     """
     resume = resume and run.has_checkpoint
     keras.utils.set_random_seed(config.seed)
     print(f"{data.name}: {data.rule}.", flush=True)
     _check_validation(data)
-    vocabulary = _vocabulary(config, run, data, resume)
+    start = None if resume or not config.init_from else APP.load(config.init_from, trainable=True)
+    vocabulary = _vocabulary(config, run, data, resume, start)
     ids = {split: encode_split(data, split, vocabulary, cache_dir) for split in ("train", "validation")}
     windows = TextWindows(
         ids["train"],
@@ -72,10 +76,16 @@ def train_charlm(
     )
     policy = choose_policy(config.precision)
     model = CharLM(vocabulary, **config.pick(NETWORK), dtype=policy)
+    if start:
+        copy_weights(start, model, config.seed)
     validation = Validation(model, ids["validation"][:VALIDATED], run, config)
-    if not resume:
+    baseline = frequency_nats(ids["train"], validation.ids, vocabulary)
+    if start:
+        baseline = validation(0)["val_nats"]
+        print(f"Before training: {baseline:.4f} nats per character of the validation text.", flush=True)
+    elif not resume:
         validation.show("untrained")
-    return train(
+    result = train(
         model,
         make_optimizer(config, policy),
         language_loss,
@@ -102,6 +112,33 @@ def train_charlm(
         },
         replicas=replicas,
     )
+    _check_learned(result, baseline, config.init_from if start else "", run)
+    return result
+
+
+def _check_learned(result: TrainResult, baseline: float, start: str | None, run: RunFolder) -> None:
+    nats = result.best_metrics["val_nats"]
+    if nats < baseline:
+        return
+    what = f"{start} itself" if start else "the frequencies of characters alone"
+    advice = "Try a lower --learning-rate" if start else "Give more text, more --epochs or another rate"
+    raise NothingLearned(
+        f"the validation text has {nats:.4f} nats per character, and with {what} {baseline:.4f}. The run is "
+        f"saved in {run.path}. {advice}."
+    )
+
+
+def frequency_nats(train: np.ndarray, ids: np.ndarray, vocabulary: CharacterVocabulary) -> float:
+    """The nats per character of a text with the frequencies of tokens in the training text alone.
+
+    Args:
+        train: `(tokens,)` ids of the training text; each token counts once more than it occurs.
+        ids: `(tokens,)` ids of the text; the first is not predicted.
+        vocabulary: of both.
+    """
+    counts = 1.0 + np.bincount(train, minlength=len(vocabulary))
+    nats = -np.log(counts / counts.sum())[ids[1:]].sum()
+    return float(nats / max(len(vocabulary.decode(ids[1:])), 1))
 
 
 def _check_validation(data: TextData) -> None:
@@ -117,10 +154,12 @@ def _check_validation(data: TextData) -> None:
         )
 
 
-def _vocabulary(config: CharLMConfig, run: RunFolder, data: TextData, resume: bool) -> CharacterVocabulary:
+def _vocabulary(config, run, data, resume, start) -> CharacterVocabulary:
     if resume:
         return CharacterVocabulary.load(run.vocabulary_file)
     vocabulary = CharacterVocabulary.build(data.chunks("train"), min_count=config.min_count)
+    if start:
+        vocabulary = extend_vocabulary(config.init_from, start.vocabulary, vocabulary)
     vocabulary.save(run.vocabulary_file)
     return vocabulary
 
@@ -150,12 +189,13 @@ class Validation:
     """Nats per character of the validation text, from zeros every 256 tokens, and samples to read."""
 
     def __init__(self, model: CharLM, ids: np.ndarray, run: RunFolder, config: CharLMConfig):
-        self._model, self._ids, self._run, self._config = model, ids, run, config
+        self._model, self.ids, self._run, self._config = model, ids, run, config
         self._scorer = Scorer(model)
 
     def __call__(self, epoch: int) -> dict[str, float]:
-        score = self._scorer.windowed(self._ids)
-        self.show(f"epoch {epoch}, {score.nats_per_character:.4f} nats per character")
+        score = self._scorer.windowed(self.ids)
+        title = f"epoch {epoch}" if epoch else "untrained"
+        self.show(f"{title}, {score.nats_per_character:.4f} nats per character")
         return {"val_nats": score.nats_per_character}
 
     def show(self, title: str) -> None:

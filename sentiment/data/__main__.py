@@ -5,9 +5,10 @@ import functools
 from collections.abc import Sequence
 from pathlib import Path
 
-from sentiment.config import SOURCES
+from sentiment.config import LABELS_HELP, SOURCES
 from sentiment.data.load import load_reviews
 from sentiment.data.report import describe, examine
+from shared.data.encodings import add_format_options
 from shared.data.report import print_report
 from shared.system.cli import Parser, run_script
 from shared.system.options import whole_number
@@ -28,6 +29,8 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
             metavar="NAME",
             help=f"column or field of the {column} (default: {column})",
         )
+    add_format_options(parser)
+    parser.add_argument("--labels", default="", metavar="OLD=NEW,...", help=LABELS_HELP)
     parser.add_argument(
         "--validation-fraction",
         type=float,
@@ -64,6 +67,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         text_column=arguments.text_column,
         label_column=arguments.label_column,
         split_column=arguments.split_column,
+        encoding=arguments.encoding,
+        delimiter=arguments.delimiter,
+        labels=arguments.labels,
         validation_fraction=arguments.validation_fraction,
         seed=arguments.seed,
     )

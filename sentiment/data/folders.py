@@ -1,10 +1,11 @@
 """Labelled texts in folders by class, one text in each file."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from sentiment.data.labels import label_names
 from sentiment.data.reviews import Review
+from shared.data.encodings import decode, encoding_advice, undecoded
 from shared.data.source import SPLITS, DataError, Problem, reading, split_name
 from shared.system.progress import progress_bar
 
@@ -14,7 +15,7 @@ UNLABELLED = ("unsup", "unsupervised")
 MANY = 5_000
 
 
-def read_folder(path: Path) -> Iterator[tuple[str, Review] | Problem]:
+def read_folder(path: Path, encoding: str = "") -> Iterator[tuple[str, Review] | Problem]:
     """The texts of a folder by class, one in each file.
 
     Either the folder holds one folder for each class with files `*.txt`, or it holds folders called train,
@@ -22,6 +23,7 @@ def read_folder(path: Path) -> Iterator[tuple[str, Review] | Problem]:
 
     Args:
         path: the folder.
+        encoding: of the files; see `shared.data.encodings.Format`.
 
     Yields:
         Split and review, or what is wrong with a file or folder.
@@ -41,8 +43,8 @@ def read_folder(path: Path) -> Iterator[tuple[str, Review] | Problem]:
             files += [(file, label, split) for file in texts]
             if not texts:
                 yield Problem(str(of_class), 0, "holds no file *.txt")
-    for file, label, split in progress_bar(files, title=str(path), unit="file", least=MANY):
-        text = read_text(file)
+    paths = progress_bar([file for file, _, _ in files], title=str(path), unit="file", least=MANY)
+    for (file, label, split), text in zip(files, read_files(path, paths, encoding), strict=True):
         yield text if isinstance(text, Problem) else (split, Review(text, label, str(file)))
 
 
@@ -73,8 +75,32 @@ def text_files(folder: Path) -> list[Path]:
         return sorted(f for f in folder.iterdir() if f.suffix == ".txt" and not f.name.startswith("."))
 
 
-def read_text(path: Path) -> str | Problem:
-    """A file as one text, or the problem that it is empty or not UTF-8.
+def read_files(folder: Path, files: Iterable[Path], encoding: str = "") -> Iterator[str | Problem]:
+    """The text of each file, or what is wrong with it.
+
+    Raises:
+        DataError: if a file cannot be read, or most are in another encoding.
+    """
+    count, bad = 0, []
+    for file in files:
+        text = read_text(file, encoding)
+        count += 1
+        if isinstance(text, Problem) and text.message == undecoded(encoding):
+            bad.append(file)
+        yield text
+    if 2 * len(bad) > count:
+        raise DataError(
+            f"{len(bad):,} of {count:,} files in {folder} are {undecoded(encoding)} text. "
+            f"{encoding_advice(bad[0].read_bytes())}"
+        )
+
+
+def read_text(path: Path, encoding: str = "") -> str | Problem:
+    """A file as one text, or the problem that it is empty or in another encoding.
+
+    Args:
+        path: the file.
+        encoding: see `shared.data.encodings.Format`.
 
     Raises:
         DataError: if it cannot be read.
@@ -82,7 +108,7 @@ def read_text(path: Path) -> str | Problem:
     with reading(path):
         content = path.read_bytes()
     try:
-        text = content.decode("utf-8-sig")
+        text = decode(content, encoding)
     except UnicodeDecodeError as error:
-        return Problem(str(path), 1 + error.object[: error.start].count(b"\n"), "not UTF-8")
+        return Problem(str(path), 1 + content[: error.start].count(b"\n"), undecoded(encoding))
     return text if text.strip() else Problem(str(path), 1, "the text is empty")

@@ -8,8 +8,9 @@
 | a folder                 | by class: `pos/*.txt`, or in parts: `train/pos/*.txt`, `test/pos/*.txt`         |
 
 Several files and folders are joined. A path that exists takes precedence over a name. There may be any number
-of classes; labels that are numbers become strings. In folders and in tensorflow-datasets, the labels neg and
-pos, if there are no others, are called negative and positive, like those of `imdb`.
+of classes; labels that are numbers become strings, and any label can be given another name. In folders and in
+tensorflow-datasets, the labels neg and pos, if there are no others, are called negative and positive, like
+those of `imdb`.
 
 Splits are called train, validation and test; a row that names none belongs to train. If there is no
 validation part, one is cut from train: class by class, so that each class has the same share in both, chosen
@@ -21,17 +22,20 @@ computer. Equal texts stay together.
 reports what a source holds.
 """
 
+import dataclasses
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from sentiment.config import SOURCES
 from sentiment.data import imdb
-from sentiment.data.folders import read_folder, read_text, text_files
+from sentiment.data.folders import read_files, read_folder, text_files
+from sentiment.data.labels import parse_labels, rename_labels
 from sentiment.data.parts import check_trainable, cut_validation
 from sentiment.data.reviews import ColumnNames, Review, ReviewData, print_problems
 from sentiment.data.tables import read_reviews, read_texts
 from sentiment.data.tfds import read_tfds
+from shared.data.encodings import Format
 from shared.data.source import SPLITS, DataError, Problem, nothing_usable, unknown_source
 from shared.data.tables import TABLES, kind_of
 
@@ -45,6 +49,9 @@ def load_reviews(
     text_column: str = "text",
     label_column: str = "label",
     split_column: str = "split",
+    encoding: str = "",
+    delimiter: str = "",
+    labels: str = "",
     validation_fraction: float = 0.1,
     seed: int = 1,
     trainable: bool = True,
@@ -56,6 +63,8 @@ def load_reviews(
         text_column: the column, field or feature of the text.
         label_column: that of the label.
         split_column: that of the split; optional unless it is given another name than the default.
+        encoding, delimiter: how files are read; see `shared.data.encodings.Format`.
+        labels: new names for labels, such as `"0=negative,1=positive"`.
         validation_fraction: the share of train that becomes validation if the source has no such part; 0:
             none. It does not change the split of `imdb`.
         seed: chooses the reviews that become validation; it does not change the split of `imdb` either.
@@ -88,14 +97,31 @@ def load_reviews(
         )
     sources = _listed(source)
     name = ", ".join(sources)
-    parts, problems = _read_all(sources, ColumnNames(text_column, label_column, split_column))
+    columns, form = ColumnNames(text_column, label_column, split_column), Format(encoding, delimiter)
+    new_names = parse_labels(labels)
+    parts, problems = _read_all(sources, columns, form)
+    parts = _renamed(parts, new_names) if new_names else parts
+    data = make_parts(name, parts, problems, validation_fraction, seed, trainable)
+    return dataclasses.replace(data, rule=imdb.rule()) if _is_name(name, IMDB) else data
+
+
+def make_parts(
+    name: str,
+    parts: Mapping[str, list[Review]],
+    problems: Sequence[Problem],
+    validation_fraction: float,
+    seed: int,
+    trainable: bool = True,
+) -> ReviewData:
+    """Cuts validation from train where there is none; for arguments and errors, see `load_reviews`."""
     cut = validation_fraction > 0.0 and "train" in parts and "validation" not in parts
     if cut:
-        parts["train"], parts["validation"] = cut_validation(parts["train"], validation_fraction, seed)
+        train, validation = cut_validation(parts["train"], validation_fraction, seed)
+        parts = {**parts, "train": train, "validation": validation}
     splits = {split: tuple(parts[split]) for split in SPLITS if parts.get(split)}
     if trainable:
         check_trainable(name, splits, cut, problems)
-    rule = imdb.rule() if _is_name(name, IMDB) else _rule(splits, validation_fraction if cut else None, seed)
+    rule = _rule(splits, validation_fraction if cut else None, seed)
     return ReviewData(name, rule, splits, tuple(problems))
 
 
@@ -120,21 +146,32 @@ def _is_name(source: str, name: str) -> bool:
     return same and not os.path.exists(os.path.expanduser(source))
 
 
-def _read_all(sources: list[str], names: ColumnNames) -> tuple[dict[str, list[Review]], list[Problem]]:
+def _renamed(parts: Mapping[str, list[Review]], names: Mapping[str, str]) -> dict[str, list[Review]]:
+    """The reviews with new names for their labels."""
+    names = rename_labels({review.label for reviews in parts.values() for review in reviews}, names)
+    return {
+        split: [dataclasses.replace(review, label=names[review.label]) for review in reviews]
+        for split, reviews in parts.items()
+    }
+
+
+def _read_all(
+    sources: list[str], names: ColumnNames, form: Format
+) -> tuple[dict[str, list[Review]], list[Problem]]:
     """The reviews of all sources by split; each source must have some."""
     parts: dict[str, list[Review]] = {}
     problems: list[Problem] = []
     for source in sources:
         if len(sources) > 1 and (_is_name(source, IMDB) or _is_name(source, "tfds:")):
             raise DataError(f"{source} has splits of its own: it cannot be joined with other sources.")
-        rows, bad = _usable(source, _read(source, names))
+        rows, bad = usable(source, _read(source, names, form))
         problems += bad
         for split, review in rows:
             parts.setdefault(split, []).append(review)
     return parts, problems
 
 
-def _usable(source: str, rows: Iterable) -> tuple[list, list[Problem]]:
+def usable(source: str, rows: Iterable) -> tuple[list, list[Problem]]:
     """The rows of a source that can be used, of which there must be some, and the problems of the others."""
     rows = list(rows)
     usable = [row for row in rows if not isinstance(row, Problem)]
@@ -144,13 +181,15 @@ def _usable(source: str, rows: Iterable) -> tuple[list, list[Problem]]:
     return usable, problems
 
 
-def _read(source: str, names: ColumnNames) -> Iterable[tuple[str, Review] | Problem]:
+def _read(source: str, names: ColumnNames, form: Format) -> Iterable[tuple[str, Review] | Problem]:
     if _is_name(source, IMDB):
         return imdb.read_imdb()
     if _is_name(source, "tfds:"):
         return read_tfds(source, names)
     path = _existing(source, SOURCES)
-    return read_folder(path) if path.is_dir() else read_reviews(_known(path, TABLES), names)
+    if path.is_dir():
+        return read_folder(path, form.encoding)
+    return read_reviews(_known(path, TABLES), names, form)
 
 
 def _existing(source: str, expected: str) -> Path:
@@ -172,6 +211,8 @@ def load_texts(
     sources: str | Path | Iterable[str | Path],
     *,
     text_column: str = "text",
+    encoding: str = "",
+    delimiter: str = "",
     problems: list[Problem] | None = None,
 ) -> list[str]:
     """Reads texts without labels, for a language model.
@@ -181,6 +222,7 @@ def load_texts(
             read; a `.txt` file, which is one text; a folder of such files (not including folders in it); or
             `imdb`, which is the training part of the reviews and never the validation part.
         text_column: the column or field of the text.
+        encoding, delimiter: how files are read; see `shared.data.encodings.Format`.
         problems: receives the rows that had to be left out; by default, `print_problems` prints them.
 
     Returns:
@@ -201,7 +243,7 @@ def load_texts(
     texts: list[str] = []
     left_out: list[Problem] = []
     for source in _listed(sources):
-        rows, bad = _usable(source, _read_texts(source, text_column))
+        rows, bad = usable(source, _read_texts(source, text_column, Format(encoding, delimiter)))
         texts += rows
         left_out += bad
     if problems is None:
@@ -211,12 +253,12 @@ def load_texts(
     return texts
 
 
-def _read_texts(source: str, column: str) -> Iterable[str | Problem]:
+def _read_texts(source: str, column: str, form: Format) -> Iterable[str | Problem]:
     if _is_name(source, IMDB):
         return [review.text for split, review in imdb.read_imdb() if split == "train"]
     path = _existing(source, TEXT_SOURCES)
     if path.is_dir():
-        return map(read_text, text_files(path))
+        return read_files(path, text_files(path), form.encoding)
     if kind_of(_known(path, (*TABLES, ".txt"))) == ".txt":
-        return [read_text(path)]
-    return read_texts(path, column)
+        return read_files(path, [path], form.encoding)
+    return read_texts(path, column, form)

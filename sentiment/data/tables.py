@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sentiment.data.reviews import ColumnNames, Review
+from shared.data.encodings import Format
 from shared.data.source import SPLITS, Problem, split_name
 from shared.data.tables import Columns, Row, read_table
 
@@ -15,12 +16,15 @@ from shared.data.tables import Columns, Row, read_table
 WRITTEN = ("label", "probability", "error")
 
 
-def read_reviews(path: Path, names: ColumnNames) -> Iterator[tuple[str, Review] | Problem]:
+def read_reviews(
+    path: Path, names: ColumnNames, form: Format = Format()
+) -> Iterator[tuple[str, Review] | Problem]:
     """The labelled texts of a table.
 
     Args:
         path: a file that `shared.data.tables` reads.
         names: the columns of text, label and split.
+        form: encoding and delimiter.
 
     Yields:
         Split and review, or what is wrong with a row.
@@ -29,15 +33,15 @@ def read_reviews(path: Path, names: ColumnNames) -> Iterator[tuple[str, Review] 
         DataError: if the file cannot be read, or its header lacks a column.
     """
     hint = "Name others with --text-column, --label-column and --split-column."
-    for row in read_table(path, Columns(names.required, (names.split,), hint, quoted_with=WRITTEN)):
-        yield row if isinstance(row, Problem) else _review(path, row, names)
+    columns = Columns(names.required, (names.split,), hint, quoted_with=WRITTEN)
+    for row in read_table(path, columns, form=form):
+        yield row if isinstance(row, Problem) else read_row(str(path), row, names)
 
 
-def read_texts(path: Path, column: str) -> Iterator[str | Problem]:
+def read_texts(path: Path, column: str, form: Format = Format()) -> Iterator[str | Problem]:
     """The texts in one column of a table; see `read_reviews`."""
-    for row in read_table(
-        path, Columns((column,), hint="Name another with --text-column.", quoted_with=WRITTEN)
-    ):
+    columns = Columns((column,), hint="Name another with --text-column.", quoted_with=WRITTEN)
+    for row in read_table(path, columns, form=form):
         if isinstance(row, Problem):
             yield row
             continue
@@ -48,12 +52,13 @@ def read_texts(path: Path, column: str) -> Iterator[str | Problem]:
         yield text
 
 
-def _review(path: Path, row: Row, names: ColumnNames) -> tuple[str, Review] | Problem:
+def read_row(place: str, row: Row, names: ColumnNames) -> tuple[str, Review] | Problem:
+    """Split and review of a row, or what is wrong with it; `place` is the file or what the rows are in."""
     try:
-        review = Review(_text(row.cells, names.text), _label(row.cells, names.label), f"{path}:{row.line}")
+        review = Review(_text(row.cells, names.text), _label(row.cells, names.label), f"{place}:{row.line}")
         return _split(row.cells, names), review
     except ValueError as error:
-        return Problem(str(path), row.line, str(error))
+        return Problem(place, row.line, str(error))
 
 
 def _text(cells: dict[str, Any], column: str) -> str:

@@ -3,6 +3,8 @@
 import argparse
 from pathlib import Path
 
+from sentiment.config import LABELS_HELP
+from shared.data.encodings import DELIMITER_HELP, ENCODING_HELP
 from shared.system.cli import Parser
 from shared.system.options import finite_number, whole_number
 
@@ -14,10 +16,13 @@ def add_data_options(parser: Parser) -> None:
         nargs="+",
         metavar="SOURCE",
         help="imdb, tfds:NAME, CSV, TSV or JSON Lines files, or a folder of classes (default, for this and "
-        "the next five: what the model was trained with)",
+        "the next eight: what the model was trained with)",
     )
     for name in ("text", "label", "split"):
         parser.add_argument(f"--{name}-column", metavar="NAME", help=f"column or field of the {name}")
+    parser.add_argument("--encoding", metavar="NAME", help=ENCODING_HELP)
+    parser.add_argument("--delimiter", metavar="CHARACTER", help=DELIMITER_HELP)
+    parser.add_argument("--labels", metavar="OLD=NEW,...", help=LABELS_HELP)
     parser.add_argument(
         "--validation-fraction",
         type=finite_number,

@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sentiment.config import SentimentConfig
+from sentiment.config import READING, SentimentConfig
+from sentiment.data.labels import labels_option
 from sentiment.data.load import load_reviews
 from sentiment.data.reviews import Review, ReviewData, print_problems
 from sentiment.evaluation.comparison import Row, figures
@@ -16,7 +17,15 @@ from sentiment.evaluation.tables import MOST_LABELS, short
 from shared.system.cli import UserError
 
 # Settings of a run that options of the script override.
-DATA_SETTINGS = ("data", "text_column", "label_column", "split_column", "validation_fraction", "seed")
+DATA_SETTINGS = (
+    "data",
+    "text_column",
+    "label_column",
+    "split_column",
+    *READING,
+    "validation_fraction",
+    "seed",
+)
 NAMED = 10  # unknown labels in a message
 
 
@@ -37,6 +46,8 @@ def data_settings(model: str, options: Mapping[str, Any], trained: SentimentConf
             f"{model} is an exported model, which does not know what it was trained on. Name labelled texts "
             "with --data."
         )
+    if trained is not None and given.get("data", trained.data) != trained.data:
+        given = {**dict.fromkeys(READING, ""), **given}  # another file may have another form
     try:
         return dataclasses.replace(trained or SentimentConfig(), **given)
     except ValueError as error:
@@ -85,10 +96,11 @@ def known_reviews(
     what = f"{len(reviews) - len(known):,} of {len(reviews):,} texts"
     if known and skip_unknown:
         return known, [f"{what} were left out, because the model does not know their labels: {unknown}."]
-    remedy = "Leave them out with --skip-unknown-labels, or rename" if known else "Rename"
+    remedy = "Leave them out with --skip-unknown-labels, or say" if known else "Say"
     raise UserError(
         f"{what} in the split {split!r} of {data.name} have labels that the model does not know: {unknown}. "
-        f"Expected {_listed(list(map(repr, labels)))}. {remedy} the labels in the data."
+        f"Expected {_listed(list(map(repr, labels)))}. {remedy} what they are called in the model: "
+        f"{labels_option(dict(counts), labels)}"
     )
 
 
@@ -157,8 +169,9 @@ def record(
         "model": name,
         "network": dict(model.settings),
         "temperature": model.temperature,
-        "labels": list(model.labels),
         **config.pick(DATA_SETTINGS),
+        "labels": list(model.labels),
+        "new_names_of_labels": config.labels,
         "rule": data.rule,
         "split": split,
         "texts": rows[0].measures.examples,

@@ -7,22 +7,26 @@ import numpy as np
 from keras import ops
 
 from sentiment.config import NETWORK, POOLINGS, STACK, SentimentConfig
-from sentiment.data.labels import load_labels
+from sentiment.data.labels import load_labels, save_labels
+from sentiment.model.answers import labels_of
 from sentiment.model.batching import graph_of_ids, read_in_batches, softmax
 from sentiment.text.words import encode_words, split_words
+from shared.data.objects import DATA, texts_of
 from shared.layers import AttentionPooling, RecurrentStack, masked_max, masked_mean
 from shared.runs.folder import RunFolder
+from shared.runs.saving import SavedAsRun
 from shared.text.vocabulary import Vocabulary
 
 
 @keras.saving.register_keras_serializable("unrolled")
-class SentimentClassifier(keras.Model):
+class SentimentClassifier(SavedAsRun, keras.Model):
     """Reads a text word by word, in one or both directions, and predicts its label.
 
         e_t = E[x_t],  h = stack(e),  y = W norm(pool(h)) + b,  p = softmax(y / temperature)
 
     An ordinary Keras model: `compile`, `fit`, `predict`, `save` and `keras.models.load_model` work on it. Its
-    vocabulary, its labels and its temperature are part of it.
+    vocabulary, its labels and its temperature are part of it. `predict` takes texts, too, and gives their
+    labels; `save` also writes a folder, which `sentiment.load_model` reads.
 
     Sources: Graves and Schmidhuber 2005, "Framewise Phoneme Classification with Bidirectional LSTM"; Howard
     and Ruder 2018, "Universal Language Model Fine-tuning", section 3.3 (pooling by concatenation, batch
@@ -68,6 +72,7 @@ class SentimentClassifier(keras.Model):
     """
 
     has_gradients = True  # an exported model has none
+    application = "sentiment"
 
     def __init__(
         self,
@@ -146,7 +151,17 @@ class SentimentClassifier(keras.Model):
         vocabulary = Vocabulary.load(run.vocabulary_file)
         model = cls.from_settings(SentimentConfig.from_run(run), vocabulary, load_labels(run))
         run.load_best_weights(model, len(vocabulary))
+        model.run_folder = run
         return model
+
+    def run_settings(self) -> SentimentConfig:
+        """See `shared.runs.saving.SavedAsRun`; so is the next one."""
+        settings = {name: value for name, value in self.settings.items() if value is not None}
+        return SentimentConfig(data=(DATA,), **settings)
+
+    def save_parts(self, run: RunFolder) -> None:
+        self.vocabulary.save(run.vocabulary_file)
+        save_labels(run, self.labels)
 
     @property
     def temperature(self) -> float:
@@ -211,6 +226,22 @@ class SentimentClassifier(keras.Model):
         if self.pooling in pools:
             return pools[self.pooling](outputs, mask)
         return ops.concatenate([last, masked_mean(outputs, mask), masked_max(outputs, mask)], axis=-1)
+
+    def predict(self, x, *args, force: bool = False, **options):
+        """The labels of texts; or as `keras.Model.predict`, the logits of ids.
+
+        Args:
+            x: a text, or a list, array, pandas or Hugging Face column or `tf.data.Dataset` of texts; anything
+                else is for Keras.
+            *args, **options: for Keras; texts need none.
+            force: whether texts get a label of which the model does not know enough words.
+
+        Returns:
+            The most probable label of each text, as a list, or None where it is withheld; for a single text,
+            its label.
+        """
+        texts = texts_of(x)
+        return super().predict(x, *args, **options) if texts is None else labels_of(self, texts, force)
 
     def probabilities(
         self, texts: str | Sequence[str], progress: Callable[[int], object] | None = None

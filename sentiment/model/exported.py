@@ -5,9 +5,11 @@ from pathlib import Path
 
 import numpy as np
 
+from sentiment.model.answers import labels_of
 from sentiment.model.batching import batches_of_like_length, read_in_batches, softmax
 from sentiment.text.graph import encode_texts
 from sentiment.text.words import encode_words, split_words
+from shared.data.objects import texts_of
 from shared.export import ExportError, open_export
 from shared.text.vocabulary import Vocabulary, checksum
 
@@ -74,6 +76,13 @@ class ExportedSentiment:
             if progress:
                 progress(len(indices))
         return probabilities
+
+    def predict(self, texts, force: bool = False) -> str | list[str | None] | None:
+        """The most probable label of each text, as `SentimentClassifier.predict` gives it."""
+        found = texts_of(texts)
+        if found is None:
+            raise TypeError(f"expected a text or several, got {type(texts).__name__}")
+        return labels_of(self, found, force)
 
     def probabilities_of_ids(
         self, sequences: Sequence[np.ndarray], progress: Callable[[int], object] | None = None

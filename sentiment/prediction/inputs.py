@@ -8,24 +8,21 @@ A name may end in `.gz`. Blank lines are skipped, but counted. What cannot be us
 error, and reading continues.
 """
 
-import codecs
 import contextlib
-import gzip
 import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, NamedTuple, TextIO
 
 from sentiment.data.tables import WRITTEN
-from shared.data.source import Problem, reading
-from shared.data.tables import NOT_UTF8, TABLES, Columns, Row, kind_of, read_table
+from shared.data.encodings import UNDECODED, Format, decoded, open_text, undecoded
+from shared.data.source import Problem
+from shared.data.tables import TABLES, Columns, Row, kind_of, read_table
 from shared.system.cli import UserError
 
 STDIN = "-"
-
-_UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 class Item(NamedTuple):
@@ -47,14 +44,14 @@ class Item(NamedTuple):
 
 
 def open_items(
-    texts: Sequence[str], name: str | None, column: str
+    texts: Sequence[str], name: str | None, column: str, form: Format = Format()
 ) -> contextlib.AbstractContextManager[Iterator[Item]]:
     """Opens the items of a command line: those of the file `name`, or the texts themselves if it is None.
 
     A text that is the name of a file is a text all the same; standard error says how to read the file.
     """
     if name is not None:
-        return open_texts(name, column)
+        return open_texts(name, column, form)
     for text in texts:
         if os.path.isfile(text):
             print(f"treating {text!r} as text; use --input {text} to read the file", file=sys.stderr)
@@ -73,15 +70,16 @@ def from_arguments(texts: Iterable[str]) -> Iterator[Item]:
 
 
 @contextlib.contextmanager
-def open_texts(name: str, column: str = "text") -> Iterator[Iterator[Item]]:
+def open_texts(name: str, column: str = "text", form: Format = Format()) -> Iterator[Iterator[Item]]:
     """Opens a file of texts; each is read on demand.
 
     Args:
         name: the file, or `-` for standard input.
         column: column or field of the text; ignored if each line is a text.
+        form: encoding, and delimiter of a table.
 
     Raises:
-        UserError: there is no such file, it cannot be read, is not UTF-8, or has no such column.
+        UserError: there is no such file, it cannot be read, needs another encoding, or has no such column.
 
     Example:
 
@@ -92,61 +90,39 @@ def open_texts(name: str, column: str = "text") -> Iterator[Iterator[Item]]:
     ...     [(item.text, item.line, item.fields) for item in texts]
     [('good', 1, {'id': 7})]
     """
-    items = _line_items(name) if name == STDIN else _file_items(name, column)
+    items = _line_items(name, form) if name == STDIN else _file_items(name, column, form)
     with contextlib.closing(items):
         first = list(islice(items, 1))  # errors about the whole file come before any work
         yield chain(first, items)
 
 
-def _file_items(name: str, column: str) -> Iterator[Item]:
+def _file_items(name: str, column: str, form: Format) -> Iterator[Item]:
     path = Path(name)
     if os.path.isdir(path):
         raise UserError(f"{name} is a folder. Name a file of texts, or - for standard input.")
     if not os.path.exists(path):
         raise UserError(f"There is no file {name}. Name a file of texts, or - for standard input.")
-    return _table_items(path, column) if kind_of(path) in TABLES else _line_items(name)
+    return _table_items(path, column, form) if kind_of(path) in TABLES else _line_items(name, form)
 
 
-def _line_items(name: str) -> Iterator[Item]:
+def _line_items(name: str, form: Format) -> Iterator[Item]:
     """A text on each line."""
     shown = "standard input" if name == STDIN else name
-    with _opened(name) as stream:
-        for number, line in enumerate(_lines(stream, shown), 1):
+    with _opened(name, form.encoding) as stream:
+        for number, line in enumerate(stream, 1):
             if line.strip():
-                yield _item(f"{shown}:{number}", number, line.rstrip("\r\n"))
+                yield _item(f"{shown}:{number}", number, line.rstrip("\r\n"), form.encoding)
 
 
-def _opened(name: str) -> contextlib.AbstractContextManager[BinaryIO]:
+def _opened(name: str, encoding: str) -> contextlib.AbstractContextManager[TextIO]:
     if name == STDIN:
-        return contextlib.nullcontext(sys.stdin.buffer)
-    opener = gzip.open if name.lower().endswith(".gz") else open
-    with reading(name):
-        return opener(name, "rb")
+        return decoded(sys.stdin.buffer, "standard input", encoding, newline="\n")
+    return open_text(Path(name), encoding, newline="\n")
 
 
-def _lines(stream: BinaryIO, name: str) -> Iterator[str]:
-    """The lines, with their ends."""
-    lines = _decoded(stream, name)
-    first = next(lines, "")
-    # Every other byte of English in UTF-16 is zero, and three of four in UTF-32.
-    if first.encode("utf-8", "surrogateescape").startswith(_UTF16) or first.count("\0") * 3 > len(first):
-        raise UserError(
-            f"{name} is not UTF-8 text; it looks like UTF-16. Convert it, for example with "
-            "iconv -f UTF-16 -t UTF-8."
-        )
-    yield first.removeprefix("\ufeff")
-    yield from lines
-
-
-def _decoded(stream: BinaryIO, name: str) -> Iterator[str]:
-    with reading(name):
-        for line in stream:
-            yield line.decode("utf-8", "surrogateescape")
-
-
-def _table_items(path: Path, column: str) -> Iterator[Item]:
+def _table_items(path: Path, column: str, form: Format) -> Iterator[Item]:
     columns = Columns((column,), hint="Name another with --text-column.", quoted_with=WRITTEN)
-    with contextlib.closing(read_table(path, columns)) as rows:
+    with contextlib.closing(read_table(path, columns, form=form)) as rows:
         for row in rows:
             if isinstance(row, Problem):
                 yield _problem(row.place, row.line, row.message)
@@ -164,11 +140,11 @@ def _row_item(place: str, row: Row, column: str) -> Item:
     return Item(place, row.line, text, row.cells, None)
 
 
-def _item(place: str, line: int, text: str) -> Item:
-    bad = NOT_UTF8.search(text)
+def _item(place: str, line: int, text: str, encoding: str = "") -> Item:
+    bad = UNDECODED.search(text)
     if bad is None:
         return Item(place, line, text, {}, None)
-    error = f"not UTF-8: byte 0x{ord(bad[0]) - 0xDC00:02x} at character {bad.start() + 1}"
+    error = f"{undecoded(encoding)}: byte 0x{ord(bad[0]) - 0xDC00:02x} at character {bad.start() + 1}"
     return _problem(place, line, error)
 
 

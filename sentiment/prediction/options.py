@@ -5,17 +5,18 @@ from pathlib import Path
 
 from sentiment.prediction.inputs import STDIN
 from sentiment.prediction.results import FORMATS
+from shared.data.encodings import add_format_options
 from shared.system.cli import Parser
 from shared.system.options import share, whole_number
 
 
 def add_input_options(parser: Parser) -> None:
-    """Adds the texts, `--input`, `--text-column` and `--batch-size`."""
+    """Adds the texts, `--input`, how it is read, and `--batch-size`."""
     parser.add_argument("texts", nargs="*", metavar="TEXT", help="a text; quote it")
     parser.add_argument(
         "--input",
         metavar="FILE",
-        help="file of texts in UTF-8, or - for standard input. .jsonl: a JSON object per line; .csv, .tsv: a "
+        help="file of texts, or - for standard input. .jsonl: a JSON object per line; .csv, .tsv: a "
         "table whose first line names the columns; anything else: a text per line. .gz may follow. Empty "
         "lines are skipped, but counted",
     )
@@ -25,6 +26,7 @@ def add_input_options(parser: Parser) -> None:
         metavar="NAME",
         help="column or field of the text in a table (default: %(default)s)",
     )
+    add_format_options(parser)
     parser.add_argument(
         "--batch-size",
         type=whole_number,

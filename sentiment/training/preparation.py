@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from sentiment.config import SentimentConfig
+from sentiment.config import READING, SentimentConfig
 from sentiment.data.labels import load_labels, save_labels
 from sentiment.data.load import load_reviews
 from sentiment.data.reviews import Review, ReviewData, print_problems
@@ -15,7 +15,7 @@ from shared.system.cli import UserError
 from shared.system.progress import progress_bar
 from shared.text.vocabulary import Vocabulary
 
-COLUMNS = ("text_column", "label_column", "split_column", "validation_fraction", "seed")
+COLUMNS = ("text_column", "label_column", "split_column", "validation_fraction", "seed", *READING)
 
 
 def load_data(config: SentimentConfig) -> ReviewData:

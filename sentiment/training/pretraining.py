@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from sentiment.config import LANGUAGE_FOLDER, SentimentConfig
+from sentiment.config import FORMAT, LANGUAGE_FOLDER, SentimentConfig
 from sentiment.data.load import load_texts
 from sentiment.model.language import WordLM
 from sentiment.text.words import encode_words
@@ -82,7 +82,7 @@ def prepare_language_model(
 
 def _texts_to_learn_from(config, words) -> list[tuple[str, ...]]:
     """The words of each text that the language model is trained on, once; none of validation or test."""
-    unlabelled = split_all(load_texts(config.pretrain, text_column=config.text_column))
+    unlabelled = split_all(load_texts(config.pretrain, **config.pick(("text_column", *FORMAT))))
     texts = dict.fromkeys(map(tuple, [*words["train"], *unlabelled]))
     for words_of_text in [*words["validation"], *words["test"]]:
         texts.pop(tuple(words_of_text), None)

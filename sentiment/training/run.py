@@ -8,8 +8,10 @@ from sentiment.data.reviews import ReviewData
 from sentiment.model.classifier import SentimentClassifier
 from sentiment.text.words import encode_words
 from sentiment.training.batches import ReviewBatches
+from sentiment.training.head import fitted_model, train_output
 from sentiment.training.loss import Loss
 from sentiment.training.optimizer import make_optimizer
+from sentiment.training.outcome import check_learned
 from sentiment.training.preparation import (
     data_checksums,
     label_indices,
@@ -18,6 +20,7 @@ from sentiment.training.preparation import (
     words_of_splits,
 )
 from sentiment.training.pretraining import prepare_language_model
+from sentiment.training.start import extended_vocabulary, load_start, start_from
 from sentiment.training.teaching import taught_texts
 from sentiment.training.validation import Validation
 from shared.runs.folder import RunFolder
@@ -55,6 +58,7 @@ def train_sentiment(
 
     Raises:
         UserError: the reviews cannot be used, or the settings do not fit them.
+        NothingLearned: the run is saved, but its model gives all texts one label.
     """
     words = words_of_splits(config, data)
     has_checkpoint = resume and run.has_checkpoint
@@ -63,29 +67,42 @@ def train_sentiment(
     language_model = prepare_language_model(config, run, words, resume, save_every, replicas)
     # The same random numbers follow, whether teachers and language model ran now or in an earlier process.
     keras.utils.set_random_seed(config.seed)
+    start = None if has_checkpoint else load_start(config)
     given = None if language_model is None else language_model.vocabulary
+    if start is not None:
+        given = extended_vocabulary(start, words["train"], config.min_count)
     vocabulary = run_vocabulary(config, run, words["train"], given, has_checkpoint)
     model = SentimentClassifier.from_settings(
         config, vocabulary, labels, dtype=choose_policy(config.precision)
     )
     if language_model is not None:
         language_model.start(model)
+    if start is not None:
+        start_from(start, model, config.seed)
     ids = {
         split: [encode_words(vocabulary, one) for one in words[split]] for split in ("train", "validation")
     }
     targets = np.eye(len(labels), dtype=np.float32)[label_indices(data.split("train"), labels)]
-    batches = ReviewBatches(
-        [*ids["train"], *(encode_words(vocabulary, one) for one in taught)],
-        np.concatenate([targets, soft_targets]),
-        config.batch_size,
-        config.window,
-        config.seed,
-    )
-    _check_shares(config, batches.batch_size, replicas)
+    sequences = [*ids["train"], *(encode_words(vocabulary, one) for one in taught)]
+    targets = np.concatenate([targets, soft_targets])
     validation_labels = label_indices(data.split("validation"), labels)
-    return train(
+    if config.layers == "output":
+        result = train_output(run, model, sequences, targets, ids["validation"], validation_labels)
+        check_learned(run, model, result, ids, validation_labels)
+        return result
+    if start is not None:
+        fitted_model(model, sequences, targets)
+    # Batches of few reviews would shift the moments that the output layer was fitted with.
+    model.normalization.trainable = not config.init_from
+    batches = ReviewBatches(sequences, targets, config.batch_size, config.window, config.seed)
+    _check_shares(config, batches.batch_size, replicas)
+    pretrained = bool(config.init_from) or language_model is not None
+    choosing = {"monitor": "val_log_loss", "mode": "min"}
+    if config.saved_epoch == "last":
+        choosing = {"monitor": "epoch", "mode": "max"}
+    result = train(
         model,
-        make_optimizer(config, model, config.epochs * batches.steps_per_epoch, language_model is not None),
+        make_optimizer(config, model, config.epochs * batches.steps_per_epoch, pretrained),
         Loss(config),
         batches,
         epochs=config.epochs,
@@ -93,8 +110,7 @@ def train_sentiment(
         steps_per_epoch=batches.steps_per_epoch,
         run=run,
         evaluate=Validation(model, ids["train"], ids["validation"], validation_labels),
-        monitor="val_log_loss",
-        mode="min",
+        **choosing,
         patience=config.patience,
         clip_norm=config.clip_norm,
         average=config.average_decay,
@@ -104,6 +120,8 @@ def train_sentiment(
         data=data_checksums(data, zip(taught, soft_targets.tolist(), strict=True)),
         replicas=replicas,
     )
+    check_learned(run, model, result, ids, validation_labels)
+    return result
 
 
 def _check_shares(config: SentimentConfig, batch_size: int, replicas: Replicas | None) -> None:

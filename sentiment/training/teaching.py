@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from sentiment.app import APP
-from sentiment.config import SentimentConfig
+from sentiment.config import FORMAT, SentimentConfig
 from sentiment.data.load import load_texts
 from sentiment.data.reviews import Review, ReviewData
 from sentiment.evaluation.baseline import NBSVM
@@ -50,7 +50,7 @@ def taught_texts(
     if resume and (run.path / TAUGHT_FILE).exists():
         texts, probabilities = load_taught(run)
         return split_all(texts), probabilities
-    texts = load_texts(config.unlabelled, text_column=config.text_column)
+    texts = load_texts(config.unlabelled, **config.pick(("text_column", *FORMAT)))
     first: dict[tuple[str, ...], str] = {}  # the first text of these words
     for words_of_text, text in zip(split_all(texts), texts, strict=True):
         first.setdefault(tuple(words_of_text), text)

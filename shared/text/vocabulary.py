@@ -24,14 +24,19 @@ class VocabularyError(UserError):
 
 
 @functools.cache
+def marks_pattern() -> str:
+    """All combining marks, for use within the brackets of a pattern."""
+    return "".join(chr(c) for c in range(0x300, 0x20000) if unicodedata.category(chr(c)).startswith("M"))
+
+
+@functools.cache
 def _word_pattern() -> re.Pattern:
     """The pattern of one word: letters, digits and their combining marks, joined by single ' or -.
 
     `\\w` leaves out combining marks, without which words of many scripts would fall apart. The zero-width
     joiners belong to the spelling of Persian and Indic words.
     """
-    marks = "".join(chr(c) for c in range(0x300, 0x20000) if unicodedata.category(chr(c)).startswith("M"))
-    part = rf"[^\W_](?:[^\W_]|[{marks}])*"
+    part = rf"[^\W_](?:[^\W_]|[{marks_pattern()}])*"
     return re.compile(rf"{part}(?:['\-\u200c\u200d]{part})*")
 
 

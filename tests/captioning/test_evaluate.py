@@ -231,7 +231,7 @@ def world(tmp_path, monkeypatch):
     data = SimpleNamespace(
         name="toy", problems=(), split=lambda name: [example for example in examples if example.split == name]
     )
-    monkeypatch.setattr(report, "load_examples", lambda source, images, max_pixels: data)
+    monkeypatch.setattr(report, "load_examples", lambda source, images, max_pixels, **form: data)
     monkeypatch.setattr(type(APP), "find", lambda app, name, trainable: Path(name))
     monkeypatch.setattr(type(APP), "load", lambda app, name, trainable: captioner)
     return SimpleNamespace(examples=examples, captioner=captioner, data=data)

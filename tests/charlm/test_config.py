@@ -88,7 +88,7 @@ def test_a_run_folder_gives_its_settings_back(tmp_path):
 
 def test_settings_that_a_run_does_not_name_have_their_defaults(tmp_path):
     run = RunFolder.create(tmp_path / "run", {"units": 7}, "charlm")
-    assert CharLMConfig.from_run(run) == CharLMConfig(units=7)
+    assert CharLMConfig.from_run(run) == CharLMConfig(units=7, init_from="")
 
 
 @pytest.mark.parametrize(
@@ -111,7 +111,9 @@ def test_settings_of_another_version_are_an_error_of_the_user(tmp_path, settings
 def test_the_command_line_without_options():
     arguments, config = parse_arguments([])
     assert config == recipe(("shakespeare",))
-    assert config == dataclasses.replace(CharLMConfig(), output_dropout=0.1, epochs=5)
+    assert config == dataclasses.replace(
+        CharLMConfig(), init_from="", output_dropout=0.1, batch_size=128, epochs=5
+    )
     assert (arguments.out, arguments.resume) == (Path("runs/shakespeare"), False)
 
 

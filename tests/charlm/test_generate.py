@@ -15,7 +15,7 @@ from charlm import generate as script
 from charlm.app import APP
 from charlm.config import CharLMConfig
 from charlm.model.char_lm import CharLM
-from charlm.prediction.generate import Writer, generate
+from charlm.model.generate import Writer, generate
 from charlm.prediction.samples import as_text, read_prompt, write_stream
 from shared.runs.folder import RunFolder
 from shared.system.cli import UserError, run_script

@@ -3,8 +3,8 @@
 import pytest
 
 from charlm.app import APP
+from charlm.model.generate import generate
 from charlm.model.scoring import Scorer
-from charlm.prediction.generate import generate
 from shared.runs.presets import LARGEST_PRESET, preset_names
 
 LINES = (

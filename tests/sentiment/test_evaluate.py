@@ -290,7 +290,7 @@ def test_labels_unknown_to_the_model_are_an_error(run, mixed):
     assert err == (
         f"error: 3 of 12 texts in the split 'validation' of {mixed} have labels that the model does not "
         "know: 'mixed' (2), 'odd' (1). Expected 'bad', 'fine', 'good'. Leave them out with "
-        "--skip-unknown-labels, or rename the labels in the data.\n"
+        "--skip-unknown-labels, or say what they are called in the model: --labels mixed=LABEL,odd=LABEL\n"
     )
 
 
@@ -315,7 +315,10 @@ def test_where_no_label_is_known_there_is_nothing_to_measure(run, tmp_path, opti
     status, _, err = run("--data", source, *options)
     assert status == 2
     assert err.count("(1)") == 10
-    assert "and 2 more. Expected 'bad', 'fine', 'good'. Rename the labels in the data." in err
+    assert (
+        "and 2 more. Expected 'bad', 'fine', 'good'. Say what they are called in the model: --labels '0 s"
+        in err
+    )
 
 
 def test_labels_of_the_model_may_be_absent(record, tmp_path):

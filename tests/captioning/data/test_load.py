@@ -457,3 +457,30 @@ def test_written_captions_keep_a_split_that_is_named(tmp_path, picture):
     rows = [("a.png", "A cat", "validation", 0.4), ("b.png", "A dog", "", 0.5)]
     data = load_examples(table(tmp_path / "x.jsonl", rows, header=header))
     assert [(e.image_id, e.split) for e in data.examples] == [("a.png", "validation"), ("b.png", "train")]
+
+
+@pytest.mark.parametrize("name", ["x.csv", "x.tsv", "captions.txt", "Flickr8k.token.txt", "x.json"])
+def test_captions_in_another_encoding(tmp_path, picture, name):
+    picture(tmp_path / "a.png")
+    (tmp_path / "Flickr_8k.trainImages.txt").write_text("a.png\n")
+    entries = [karpathy_entry("a.png", "train", "un caf\u00e9")]
+    content = {
+        "Flickr8k.token.txt": "a.png#0\tun caf\u00e9\r\n",
+        "x.json": json.dumps({"images": entries}, ensure_ascii=False),
+    }.get(name, "IMAGE;Caption;split\r\na.png;un caf\u00e9;train\r\n")
+    (tmp_path / name).write_bytes(content.encode("latin-1"))
+    source = tmp_path if name.startswith("Flickr") else tmp_path / name
+    with pytest.raises(
+        DataError, match=r"has no usable captions" if name == "x.json" else "Give --encoding latin-1"
+    ):
+        load_examples(source)
+    data = load_sources([source], encoding="latin-1")
+    assert [(e.captions, e.split) for e in data.examples] == [(("un caf\u00e9",), "train")]
+
+
+def test_captions_with_a_named_delimiter(tmp_path, picture):
+    picture(tmp_path / "a.png")
+    (tmp_path / "x.csv").write_text("image^caption\na.png^a dog\n")
+    with pytest.raises(DataError, match=r"Give --delimiter '\^'"):
+        load_examples(tmp_path / "x.csv")
+    assert load_examples(tmp_path / "x.csv", delimiter="^").examples[0].captions == ("a dog",)

@@ -1,5 +1,6 @@
 """Documents: read in blocks of any size, and each way in which their bytes can be bad."""
 
+import io
 import tracemalloc
 from pathlib import Path
 
@@ -35,7 +36,12 @@ def test_any_stretch_of_a_document(tmp_path, monkeypatch, mixed_text, block, bom
         (b"", r"x\.txt is empty\. Expected a text of at least one character"),
         (b"\xef\xbb\xbf", r"x\.txt is empty"),
         (b"text\0text", r"x\.txt looks binary: it contains NUL bytes"),
-        ("text".encode("utf-16"), r"looks binary.*iconv -f UTF-16"),
+        ("text".encode("utf-16-le"), r"x\.txt is not UTF-8\. Give --encoding utf-16-le, which reads \"te"),
+        ("text".encode("utf-16") + b"x", r"x\.txt is not text in utf-16 \(.*truncated"),
+        (
+            "tr\u00e8s".encode("latin-1"),
+            r"in line 1, found 0xe8 .*\. Give --encoding latin-1, .*tr\u00e8s",
+        ),
         (b"ab\nc\xff", r"x\.txt is not UTF-8: at byte 4 .*, in line 2, found 0xff \(invalid start byte\)"),
         (
             b"\xef\xbb\xbfab\n\n\xe9t\xe9",
@@ -110,3 +116,22 @@ def test_memory_does_not_grow_with_the_file(tmp_path, monkeypatch):
         tracemalloc.stop()
     assert counted == data.characters("validation") == 160_000
     assert peak < path.stat().st_size / 5
+
+
+@pytest.mark.parametrize("source", ["x.txt", ".", "-"])
+@pytest.mark.parametrize("encoding", ["latin-1", "utf-16", "utf-8-sig", "utf-16-be"])
+def test_a_text_in_another_encoding(tmp_path, monkeypatch, source, encoding):
+    text = "D\u00e9j\u00e0 vu,\r\nd\u00e9j\u00e0 lu."
+    (tmp_path / "x.txt").write_bytes(text.encode(encoding))
+    monkeypatch.chdir(tmp_path)
+    stdin = io.BytesIO(text.encode(encoding))
+    has_mark = encoding in ("utf-16", "utf-8-sig")
+    data = load_text(source, encoding="" if has_mark else encoding, stdin=stdin)
+    assert data.text("all") == text
+    assert data.documents[0].bytes == len(text.encode())
+
+
+def test_an_unknown_encoding(tmp_path):
+    (tmp_path / "x.txt").write_text("text")
+    with pytest.raises(DataError, match="Unknown encoding 'latin-99'"):
+        load_text(tmp_path / "x.txt", encoding="latin-99")

@@ -17,11 +17,11 @@ from charlm.config import CharLMConfig
 from charlm.model import signatures
 from charlm.model.char_lm import CharLM
 from charlm.model.exported import SETTINGS_FILE, VOCABULARY_FILE, ExportedCharLM, nested, state_names
+from charlm.model.generate import generate, stream
 from charlm.model.scoring import Scorer
 from charlm.model.signatures import charlm_signatures
 from charlm.prediction import export
 from charlm.prediction.export import check_export
-from charlm.prediction.generate import generate, stream
 from charlm.text.characters import CharacterVocabulary
 from shared.export import ExportError
 from shared.runs.folder import RunFolder

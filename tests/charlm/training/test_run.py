@@ -16,8 +16,8 @@ from charlm import train as script
 from charlm.config import SPLITTING, CharLMConfig, recipe
 from charlm.data import load_text
 from charlm.model.char_lm import CharLM
+from charlm.model.generate import generate
 from charlm.model.scoring import Scorer
-from charlm.prediction.generate import generate
 from charlm.text.characters import CharacterVocabulary
 from charlm.training.run import CHARACTERS, Validation, language_loss, make_optimizer, train_charlm
 from shared.runs.folder import RunFolder

@@ -87,3 +87,19 @@ def test_a_folder_that_may_not_be_read(tmp_path, monkeypatch):
     for load in (load_reviews, load_texts):
         with pytest.raises(DataError, match=r"cannot be read: Permission denied"):
             load(tmp_path)
+
+
+def test_folders_in_another_encoding(tmp_path, write_files):
+    texts = {
+        f"{label}/{i}.txt": f"\u00e9t\u00e9 {label}{i}".encode("latin-1")
+        for label in ("a", "b")
+        for i in range(3)
+    }
+    write_files(tmp_path, texts | {"a/7.txt": "plain", "b/7.txt": "summer \u00e9t\u00e9".encode("utf-16")})
+    with pytest.raises(DataError, match=r"6 of 8 files in .* are not UTF-8 text\. Give --encoding latin-1"):
+        load_reviews(tmp_path)
+    data = load_reviews(tmp_path, encoding="latin-1")
+    assert {r.text for r in data.split("all") if r.label == "b"} == {
+        *(f"\u00e9t\u00e9 b{i}" for i in range(3)),
+        "summer \u00e9t\u00e9",
+    }

@@ -4,7 +4,15 @@ import json
 
 import pytest
 
-from sentiment.data.labels import LABELS_FILE, load_labels, save_labels
+from sentiment.data.labels import (
+    LABELS_FILE,
+    labels_option,
+    load_labels,
+    parse_labels,
+    rename_labels,
+    save_labels,
+)
+from shared.data.source import DataError
 from shared.runs.folder import RunError, RunFolder
 from shared.system.files import FileError
 
@@ -56,3 +64,43 @@ def test_a_folder_that_cannot_be_written(run):
     (run.path / LABELS_FILE).mkdir()
     with pytest.raises(FileError, match="could not write"):
         save_labels(run, ("a", "b"))
+
+
+POLAR = ("negative", "positive")
+
+
+@pytest.mark.parametrize(
+    ("unknown", "known", "option"),
+    [
+        (["1", "0"], POLAR, "0=negative,1=positive"),
+        (["2", "1"], POLAR, "1=negative,2=positive"),
+        (["1", "-1"], POLAR, "-1=negative,1=positive"),
+        (["1.0", "0.0"], POLAR, "0.0=negative,1.0=positive"),
+        (["1"], POLAR, "1=positive"),
+        (["-1"], POLAR, "-1=negative"),
+        (["True", "False"], POLAR, "False=negative,True=positive"),
+        (["Positive", "NEG"], POLAR, "NEG=negative,Positive=positive"),
+        (["10", "2", "1"], ("a", "c", "b"), "1=a,2=b,10=c"),
+        (["0", "2"], ("a", "b", "c"), "0=a,2=c"),
+        (["good"], ("a", "b"), "good=LABEL"),
+        (["so so", "A"], ("a", "b"), "'A=a,so so=LABEL'"),
+    ],
+)
+def test_the_option_for_unknown_labels(unknown, known, option):
+    assert labels_option(unknown, known) == f"--labels {option}"
+
+
+def test_new_names_for_labels():
+    assert parse_labels("") == {}
+    assert parse_labels("a=b=c, 1 = so so") == {"a=b": "c", "1": "so so"}
+    for wrong in ("0", "=a", "0=", "0=a,,1=b", "0=a,0=b"):
+        with pytest.raises(DataError, match="does not name each label once"):
+            parse_labels(wrong)
+    assert rename_labels(["0", "1.0", "True", "x"], parse_labels("0=a,1=b,true=c")) == {
+        "0": "a",
+        "1.0": "b",
+        "True": "c",
+        "x": "x",
+    }
+    with pytest.raises(DataError, match=r"renames '2', but no row has that label\. The labels are 0, 1\."):
+        rename_labels(["1", "0"], {"2": "a"})

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from sentiment.data.load import load_reviews
+from sentiment.data.load import load_reviews, load_texts
 from sentiment.data.reviews import Review
 from shared.data.source import DataError
 from shared.system.cli import UserError
@@ -171,11 +171,20 @@ def test_lone_surrogates_do_not_stop_the_cut(tmp_path):
     [
         ("x.csv", b"", r"first line must name the columns text and label; it names nothing"),
         ("x.csv", b"text,stars\nfine,3\n", r"must name the columns text and label; it names text, stars\."),
-        ("x.tsv", b"text,label\nfine,3\n", r"it names text,label\. Name others with --text-column"),
+        ("x.tsv", b"text,stars\nfine,3\n", r"it names text,stars\. Name others with --text-column"),
+        ("x.csv", b"text:label\nfine:3\n", r"it names text:label\. Give --delimiter :\."),
         ("x.csv", b"text,label,text\nfine,3,x\n", r"names the column text more than once"),
         ("x.csv", b'"text,label\n', r"the first line is not the header of a table"),
-        ("x.csv", "text,label\nfine,3\n".encode("utf-16"), r"is not UTF-8 text: convert it.*iconv -f UTF-16"),
-        ("x.csv", "t\u00e9xt,label\n".encode("latin-1"), r"is not UTF-8 text"),
+        (
+            "x.csv",
+            "text,label\nfine,3\n".encode("utf-16-le"),
+            r"is not UTF-8 text\. Give --encoding utf-16-le",
+        ),
+        (
+            "x.csv",
+            "t\u00e9xt,label\n".encode("latin-1"),
+            r"not UTF-8 text\. Give --encoding latin-1, .*t\u00e9xt",
+        ),
         ("x.csv", b"text,label\n", r"x\.csv has no usable texts\. It is empty"),
         ("x.jsonl", b"\n", r"x\.jsonl has no usable texts\. It is empty"),
         (
@@ -212,3 +221,33 @@ def test_a_file_that_may_not_be_read(tmp_path, monkeypatch, write_table, sample_
     monkeypatch.setattr("builtins.open", refuse)
     with pytest.raises(DataError, match=r"x\.csv cannot be read: Permission denied\. Name a file"):
         load_reviews(path)
+
+
+def test_a_spreadsheet_of_another_country(tmp_path):
+    """Semicolons, Windows line ends, Latin-1, header and labels written differently."""
+    path = tmp_path / "avis.csv"
+    rows = ["Text;LABEL;Split", "tr\u00e8s bien;TRUE;train", "p\u00e9nible;FALSE;dev", "bof;FALSE;train"]
+    path.write_bytes("\r\n".join(rows).encode("latin-1"))
+    with pytest.raises(DataError, match="Give --encoding latin-1"):
+        load_reviews(path)
+    data = load_reviews(path, encoding="latin-1", labels="false=negative,true=positive")
+    assert [(r.text, r.label) for r in data.split("all")] == [
+        ("tr\u00e8s bien", "positive"),
+        ("bof", "negative"),
+        ("p\u00e9nible", "negative"),
+    ]
+
+
+def test_one_bad_byte_spoils_one_row(tmp_path):
+    path = tmp_path / "x.csv"
+    path.write_bytes(b"text,label\ngood,a\n\xe9t\xe9,b\nbad,b\n")
+    data = load_reviews(path, validation_fraction=0.0)
+    assert [str(problem) for problem in data.problems] == [f"{path}:3: not UTF-8"]
+
+
+def test_texts_without_labels_in_another_encoding(tmp_path):
+    path = tmp_path / "x.csv"
+    path.write_bytes("id;text\n1;\u00e9t\u00e9\n".encode("cp1252"))
+    assert load_texts(path, encoding="cp1252") == ["\u00e9t\u00e9"]
+    (tmp_path / "x.txt").write_bytes("\u00e9t\u00e9".encode("utf-16"))
+    assert load_texts(tmp_path / "x.txt") == ["\u00e9t\u00e9"]

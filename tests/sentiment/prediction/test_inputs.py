@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from sentiment.prediction.inputs import from_arguments, open_texts
+from shared.data.encodings import Format
 from shared.system.cli import UserError
 
 
@@ -17,11 +18,11 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
-def read(name, content=None, column="text"):
+def read(name, content=None, column="text", form=Format()):
     if content is not None:
         content = content if isinstance(content, bytes) else content.encode()
         Path(name).write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
-    with open_texts(name, column) as texts:
+    with open_texts(name, column, form) as texts:
         return list(texts)
 
 
@@ -69,10 +70,26 @@ def test_odd_characters_are_text(text):
     assert texts(read("reviews.txt", f"{text}\n{text}")) == [(1, text), (2, text)]
 
 
-@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32"])
-def test_another_encoding_is_told_at_once(encoding):
-    with pytest.raises(UserError, match=r"reviews.txt is not UTF-8 text; .* iconv"):
-        read("reviews.txt", "A good film.\nAnd a bad one.".encode(encoding))
+LINES = "A good film.\nUn tr\u00e8s bon film.\n\u00c0 voir!"
+
+
+@pytest.mark.parametrize("name", ["reviews.txt", "-"])
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-32-le", "latin-1"])
+def test_another_encoding_is_told_at_once(name, encoding, monkeypatch):
+    content = LINES.encode(encoding)
+    stdin_of(monkeypatch, content)
+    shown = "standard input" if name == "-" else name
+    with pytest.raises(UserError, match=f"^{shown} is not UTF-8 text. Give --encoding {encoding}, which"):
+        read(name, content)
+    stdin_of(monkeypatch, content)
+    items = read(name, content, form=Format(encoding))
+    assert [item.text for item in items] == LINES.split("\n")
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-32", "utf-8-sig"])
+def test_a_byte_order_mark_says_how_to_read(encoding):
+    items = read("reviews.txt", LINES.encode(encoding))
+    assert [item.text for item in items] == LINES.split("\n")
 
 
 def test_a_long_line_is_one_text():

@@ -6,8 +6,8 @@ import pytest
 import tensorflow as tf
 
 from charlm.model.char_lm import CharLM
+from charlm.model.generate import Writer, generate, stream
 from charlm.prediction import generate as module
-from charlm.prediction.generate import Writer, generate, stream
 from charlm.text.characters import CharacterVocabulary
 
 CHARACTERS = "helo\n\u00e9"

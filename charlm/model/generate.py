@@ -3,21 +3,24 @@
 import functools
 import secrets
 from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import tensorflow as tf
 
 from charlm.config import TEMPERATURE
-from charlm.model.char_lm import CharLM
 from charlm.text.characters import TextStream
 from shared.decoding import check_sampling, sample_stream
+
+if TYPE_CHECKING:
+    from charlm.model.char_lm import CharLM
 
 CHUNK = 64  # tokens drawn at a time; after each chunk, text appears and Ctrl-C takes effect
 PROMPT_CHUNK = 512  # tokens of a prompt read at a time
 
 
 def generate(
-    model: CharLM,
+    model: "CharLM",
     prompts: str | Sequence[str],
     num_chars: int,
     *,
@@ -45,6 +48,7 @@ def generate(
 
     Example:
 
+    >>> from charlm.model.char_lm import CharLM
     >>> model = CharLM("helo", units=5, depth=1, embedding_size=3)
     >>> len(generate(model, "he", 7, seed=1)), [len(text) for text in generate(model, ["he", ""], 7, seed=1)]
     (7, [7, 7])
@@ -57,7 +61,7 @@ def generate(
 
 
 def stream(
-    model: CharLM,
+    model: "CharLM",
     prompt: str,
     num_chars: int,
     *,
@@ -82,6 +86,7 @@ def stream(
 
     Example:
 
+    >>> from charlm.model.char_lm import CharLM
     >>> model = CharLM("helo", units=5, depth=1, embedding_size=3)
     >>> "".join(stream(model, "he", 7, seed=1)) == generate(model, "he", 7, seed=1)
     True
@@ -102,7 +107,7 @@ class Writer:
 
     def __init__(
         self,
-        model: CharLM,
+        model: "CharLM",
         prompts: Sequence[str],
         *,
         temperature: float = TEMPERATURE,

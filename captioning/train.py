@@ -61,6 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             cache_dir=arguments.cache,
             save_every=arguments.save_every,
             replicas=replicas,
+            diagnostics=arguments.diagnostics,
         )
         best = ", ".join(f"{name} {value:.4f}" for name, value in result.best_metrics.items())
         print(f"Best epoch {result.best_epoch}: {best}.")

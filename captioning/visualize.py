@@ -8,13 +8,14 @@ import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
-from captioning.app import add_models_option, chosen_models, find_models, load_model
+from captioning.app import APP, add_models_option, chosen_models, find_models, load_model
 from captioning.config import SOURCES, Search, add_max_pixels
 from captioning.data.images import ImageError, load_image
 from captioning.prediction.inputs import find_inputs
+from shared.commands import add_training_page_option, write_page, write_training_page
 from shared.system.cli import Parser, UserError, run_script
 from shared.system.options import add_config_arguments, whole_number
-from shared.system.output import check_output, open_output, print_error
+from shared.system.output import check_output, print_error
 from shared.system.progress import progress_bar
 
 
@@ -41,6 +42,7 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     )
     add_config_arguments(parser, Search)
     add_max_pixels(parser)
+    add_training_page_option(parser)
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="page to write")
     arguments = parser.parse_args(argv)
     Search().updated(arguments)  # mistakes end the script here
@@ -51,6 +53,8 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the script; returns its exit status."""
     arguments = parse_arguments(argv)
+    if arguments.training:
+        return write_training_page(APP, arguments.training, arguments.out)
     find_models(arguments.model, trainable=True)
     paths = find_inputs(arguments.images) if arguments.images or not arguments.data else []
     check_output(arguments.out, paths)
@@ -71,9 +75,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         limit=arguments.limit,
         max_pixels=arguments.max_pixels,
     )
-    with open_output(arguments.out) as write:
-        write(page)
-    print(f"Wrote {arguments.out}, {len(page.encode()) / 1e6:.1f} MB. Open it in a browser.")
+    write_page(arguments.out, page)
     return 1 if failures else 0
 
 

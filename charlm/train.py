@@ -50,6 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             cache_dir=arguments.cache,
             save_every=arguments.save_every,
             replicas=replicas,
+            diagnostics=arguments.diagnostics,
         )
         nats = result.best_metrics["val_nats"]
         print(

@@ -51,6 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             resume=arguments.resume,
             save_every=arguments.save_every,
             replicas=replicas,
+            diagnostics=arguments.diagnostics,
         )
         best = result.best_metrics
         which = "Last" if config.saved_epoch == "last" else "Best"

@@ -9,8 +9,9 @@ from sentiment.app import APP
 from sentiment.pages.page import MOST_CHARACTERS, MOST_TEXTS, render
 from sentiment.prediction.inputs import STDIN, open_items
 from sentiment.prediction.options import add_input_options
+from shared.commands import add_training_page_option, write_page, write_training_page
 from shared.system.cli import Parser, UserError, run_script
-from shared.system.output import check_output, open_output, print_error
+from shared.system.output import check_output, print_error
 from shared.system.progress import progress_bar
 
 
@@ -26,9 +27,10 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     APP.add_model_option(parser, trainable=True)
     add_input_options(parser)
     parser.add_argument("--label", help="label to explain (default: the likeliest of each text)")
+    add_training_page_option(parser)
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="page to write")
     arguments = parser.parse_args(argv)
-    if bool(arguments.texts) == bool(arguments.input):
+    if not arguments.training and bool(arguments.texts) == bool(arguments.input):
         parser.error("give texts, or a file of texts with --input")
     return arguments
 
@@ -36,6 +38,8 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the script; returns its exit status."""
     arguments = parse_arguments(argv)
+    if arguments.training:
+        return write_training_page(APP, arguments.training, arguments.out)
     check_output(arguments.out, [Path(arguments.input)] if arguments.input not in (None, STDIN) else [])
     APP.find(arguments.model, trainable=True)
     texts, errors, notes = _read(arguments)
@@ -50,9 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     with progress_bar(texts, unit="text", delay=2.0) as bar:
         views = [view(model, explainer, text, arguments.label) for text in bar]
     page = render(views, Path(arguments.model).name, notes)
-    with open_output(arguments.out) as write:
-        write(page)
-    print(f"Wrote {arguments.out}, {len(page.encode()) / 1e6:.1f} MB. Open it in a browser.")
+    write_page(arguments.out, page)
     return 1 if errors else 0
 
 

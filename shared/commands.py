@@ -24,6 +24,7 @@ from shared.system.cluster import Task
 from shared.system.files import PARTIAL, remove_partial_files
 from shared.system.options import add_config_arguments, config_from_arguments, positive_number, whole_number
 from shared.system.output import check_free as check_output_free
+from shared.system.output import check_output, open_output
 from shared.system.quiet import import_tensorflow_quietly, without_chatter
 
 Config = TypeVar("Config", bound=RunConfig)
@@ -49,6 +50,12 @@ def training_parser(app: Application, description: str) -> Parser:
         metavar="MINUTES",
         help="time between two checkpoints within an epoch; one is written after each epoch, too "
         "(default: %(default)g)",
+    )
+    parser.add_argument(
+        "--no-diagnostics",
+        dest="diagnostics",
+        action="store_false",
+        help="draw no curves, and measure neither gradients over time nor recurrent matrices",
     )
     parser.add_argument(
         "--strategy",
@@ -248,6 +255,38 @@ def _remove(path: Path) -> None:
     with contextlib.suppress(OSError):
         path.rename(removed)
         shutil.rmtree(removed)
+
+
+def add_training_page_option(parser: Parser) -> None:
+    """Adds `--training`."""
+    parser.add_argument(
+        "--training",
+        type=Path,
+        metavar="RUN",
+        help="show how this run was trained, in place of what a model does",
+    )
+
+
+def write_training_page(app: Application, run: Path, out: Path) -> int:
+    """Writes the page of a run; returns the exit status.
+
+    Raises:
+        UserError: there is no such run, it has no epoch yet, or the page cannot be written.
+    """
+    folder = RunFolder.open(run, app.name)
+    check_output(out)
+    import_tensorflow_quietly()
+    from shared.training.page import training_page
+
+    write_page(out, training_page(folder))
+    return 0
+
+
+def write_page(out: Path, page: str) -> None:
+    """Writes an HTML page, and says so."""
+    with open_output(out) as write:
+        write(page)
+    print(f"Wrote {out}, {len(page.encode()) / 1e6:.1f} MB. Open it in a browser.")
 
 
 def export_parser(app: Application, description: str) -> Parser:

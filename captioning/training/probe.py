@@ -7,6 +7,8 @@ import tensorflow as tf
 from keras import ops
 
 from captioning.model.captioner import Captioner
+from captioning.training.batches import encode_captions
+from shared.text.tokens import Tokenize
 from shared.text.vocabulary import Vocabulary
 from shared.training.diagnostics import Probe
 
@@ -51,14 +53,20 @@ def _by_distance(norms: np.ndarray, last: np.ndarray) -> np.ndarray:
     return sums / counts
 
 
-def make_probe(captioner: Captioner, images, captions: Sequence[Sequence[int]]) -> Probe:
-    """The probe of a run, on the first images of a source and the ids of a caption of each.
+def make_probe(captioner: Captioner, images, max_length: int, tokenize: Tokenize) -> Probe:
+    """The probe of a run, on the first images of a source and the first caption of each.
 
     Args:
         captioner: the captioner.
         images: a source of `captioning.training.sources`.
-        captions: for each image.
+        max_length: words of a caption that are read.
+        tokenize: splits a caption into words.
     """
-    rows = np.arange(min(IMAGES, len(captions)))
-    batch = images.batch(rows, np.random.default_rng(0))
-    return lambda: gradient_by_distance(captioner, captioner.features_of(batch), captions[: len(rows)])
+    encoded = encode_captions(images.examples[:IMAGES], captioner.vocabulary, max_length, tokenize)
+    captions = [list(ids[0][1:-1]) for ids in encoded]  # without start and end
+
+    def probe() -> np.ndarray:
+        batch = images.batch(np.arange(len(captions)), np.random.default_rng(0))
+        return gradient_by_distance(captioner, captioner.features_of(batch), captions)
+
+    return probe

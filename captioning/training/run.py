@@ -16,6 +16,7 @@ from captioning.training.batches import CaptionBatches, encode_captions
 from captioning.training.checksums import data_checksums
 from captioning.training.losses import CaptionLoss, CiderReward, SelfCriticalLoss, count_words
 from captioning.training.memory import check_memory
+from captioning.training.probe import make_probe
 from captioning.training.sources import FeatureSource, PixelSource
 from captioning.training.start import copy_weights, count_tokens, extend_vocabulary
 from captioning.training.validation import Validation
@@ -39,6 +40,7 @@ def train_captioner(
     cache_dir: Path | None = None,
     save_every: float | None = None,
     replicas: Replicas | None = None,
+    diagnostics: bool = True,
 ) -> TrainResult:
     """Trains a captioner in a run folder.
 
@@ -50,6 +52,7 @@ def train_captioner(
         cache_dir: folder of the feature cache.
         save_every: minutes between two checkpoints within an epoch; None: only after each epoch.
         replicas: devices and machines that share each batch; None: one device.
+        diagnostics: whether to draw curves, and measure gradients and matrices on the way.
 
     Returns:
         History, best epoch and its metrics.
@@ -100,6 +103,8 @@ def train_captioner(
         data=data_checksums(training.examples, validation.examples),
         replicas=replicas,
         weigh=count_words,
+        probe=make_probe(captioner, validation, config.max_length, TOKENIZERS[config.tokenizer]),
+        diagnostics=diagnostics,
     )
     validate.check_learned(training, result.best_epoch)
     return result

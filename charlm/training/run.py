@@ -14,6 +14,7 @@ from charlm.model.char_lm import CharLM
 from charlm.model.generate import generate
 from charlm.model.scoring import Scorer
 from charlm.text.characters import CharacterVocabulary
+from charlm.training.probe import make_probe
 from charlm.training.start import copy_weights, extend_vocabulary
 from shared.runs.checksums import array_checksum
 from shared.runs.folder import RunFolder
@@ -40,6 +41,7 @@ def train_charlm(
     cache_dir: Path | None = None,
     save_every: float | None = None,
     replicas: Replicas | None = None,
+    diagnostics: bool = True,
 ) -> TrainResult:
     """Trains a character model in a run folder.
 
@@ -51,6 +53,7 @@ def train_charlm(
         cache_dir: folder for the ids of a text that is too long for memory.
         save_every: minutes between two checkpoints within an epoch; None: only after each epoch.
         replicas: devices and machines that share each batch; None: one device.
+        diagnostics: whether to draw curves, and measure gradients and matrices on the way.
 
     Returns:
         History, best epoch and its metrics.
@@ -111,6 +114,8 @@ def train_charlm(
             "validation text": array_checksum(ids["validation"]),
         },
         replicas=replicas,
+        probe=make_probe(model, ids["validation"]),
+        diagnostics=diagnostics,
     )
     _check_learned(result, baseline, config.init_from if start else "", run)
     return result

@@ -20,6 +20,7 @@ from sentiment.training.preparation import (
     words_of_splits,
 )
 from sentiment.training.pretraining import prepare_language_model
+from sentiment.training.probe import make_probe
 from sentiment.training.start import extended_vocabulary, load_start, start_from
 from sentiment.training.teaching import taught_texts
 from sentiment.training.validation import Validation
@@ -42,6 +43,7 @@ def train_sentiment(
     resume: bool = False,
     save_every: float | None = None,
     replicas: Replicas | None = None,
+    diagnostics: bool = True,
 ) -> TrainResult:
     """Trains a sentiment model in a run folder. Teachers label texts first, then a language model is trained.
 
@@ -52,6 +54,7 @@ def train_sentiment(
         resume: continue from the run's last checkpoint, or that of its language model, if there is one.
         save_every: minutes between two checkpoints within an epoch; None: only after each epoch.
         replicas: devices and machines that share each batch; None: one device.
+        diagnostics: whether to draw curves, and measure gradients and matrices on the way.
 
     Returns:
         History, best epoch and its metrics.
@@ -119,6 +122,8 @@ def train_sentiment(
         save_every=save_every,
         data=data_checksums(data, zip(taught, soft_targets.tolist(), strict=True)),
         replicas=replicas,
+        probe=make_probe(model, ids["validation"]),
+        diagnostics=diagnostics,
     )
     check_learned(run, model, result, ids, validation_labels)
     return result

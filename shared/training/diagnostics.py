@@ -59,6 +59,8 @@ class Diagnostics:
         self._records: list[dict[str, Any]] = []
         self._began, self._spent, self._longest = time.perf_counter(), 0.0, 0.0
         self._told: set[str] = set()
+        self._rows: Sequence[Mapping[str, float]] = ()
+        self._monitor = "loss"
 
     def load(self, step: int) -> None:
         """Reads the records of the steps up to a checkpoint; a damaged line and all after it are dropped."""
@@ -69,16 +71,20 @@ class Diagnostics:
         if self._probe is None or step % self._every or not self._has_time():
             return False
         began = time.perf_counter()
-        norms = np.asarray(self._probe(), np.float64)
-        distances = [distance for distance in DISTANCES if distance < len(norms)]
-        self._records.append(
-            {"step": step, "gradient_by_distance": {str(k): float(norms[k]) for k in distances}}
-        )
+        self._records.append({"step": step, **self._gradient()})
         self._took(began)
         return True
 
+    def _gradient(self) -> dict[str, dict[str, float]]:
+        """The gradient by distance, as it is in a record; empty without a probe."""
+        if self._probe is None:
+            return {}
+        norms = np.asarray(self._probe(), np.float64)
+        distances = [distance for distance in DISTANCES if distance < len(norms)]
+        return {"gradient_by_distance": {str(k): float(norms[k]) for k in distances}}
+
     def after_epoch(self, step: int, rows: Sequence[Mapping[str, float]], monitor: str) -> dict[str, float]:
-        """Measures the matrices, writes the files, and says what is wrong.
+        """Measures the matrices and writes the files, if that is affordable, and says what is wrong.
 
         Args:
             step: steps of the run so far.
@@ -89,20 +95,30 @@ class Diagnostics:
             The numbers for TensorBoard, by name.
         """
         began, values = time.perf_counter(), {}
+        self._rows, self._monitor = rows, monitor
         if self._has_time():
             for path, matrices in recurrent_matrices(self._model).items():
                 values[f"largest_singular_value/{path}"] = max(map(largest_singular_value, matrices))
                 values[f"spectral_radius/{path}"] = max(map(spectral_radius, matrices))
-        self._records.append({"step": step, "epoch": len(rows), **values})
-        lines = "".join(json.dumps(record, allow_nan=True) + "\n" for record in self._records)
-        write_text_atomic(self._file, lines)
-        write_text_atomic(self._run.path / "curves.svg", curves(rows, monitor))
+            self._records.append({"step": step, "epoch": len(rows), **values, **self._gradient()})
+            self.write()
         self._took(began)
         for sentence in self._sentences(rows[-1]):
             if sentence not in self._told:
                 print(sentence, flush=True)
         self._told.update(self._sentences(rows[-1]))
         return values
+
+    def write(self) -> None:
+        """Writes the files; does nothing before the first epoch.
+
+        Raises:
+            FileError: a file could not be written.
+        """
+        if self._rows:
+            lines = "".join(json.dumps(record) + "\n" for record in self._records)
+            write_text_atomic(self._file, lines)
+            write_text_atomic(self._run.path / "curves.svg", curves(self._rows, self._monitor))
 
     def picture(self) -> np.ndarray | None:
         """The gradient by distance `(measurements, distances)`, on a log scale in [0, 1], if measured."""
@@ -167,6 +183,8 @@ def read_records(run: RunFolder) -> list[dict[str, Any]]:
 def curves(rows: Sequence[Mapping[str, float]], monitor: str) -> str:
     """Loss, metric and gradient norm of each epoch, one chart above the other, as SVG."""
     epochs = [row["epoch"] for row in rows]
+    if monitor == "epoch":  # the last one counts
+        monitor = next((name for name in rows[0] if name.startswith("val_")), "loss")
     charts = []
     for names, log in ((["loss"], False), ([monitor], False), (["gradient_norm", "learning_rate"], True)):
         lines = {name: (epochs, [row[name] for row in rows]) for name in names if name in rows[0]}

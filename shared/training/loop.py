@@ -202,6 +202,8 @@ class _Loop:
                     self._run_epoch(callbacks, stop, log)
             finally:
                 callbacks.on_train_end()
+        if self._observer:
+            self._observer.write()
         return self._result()
 
     def _run_epoch(self, callbacks, stop, log) -> None:

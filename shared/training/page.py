@@ -107,9 +107,13 @@ def _matrix_charts(records: Sequence[Mapping[str, Any]]) -> list[str]:
     if not measured:
         return []
     epochs = [record["epoch"] for record in measured]
-    names = [name for name in measured[0] if "/" in name][: 2 * MOST_LINES]
-    short = {name: name.replace("_", " ").replace("/", " of ", 1) for name in names}
-    lines = {short[name]: (epochs, [record.get(name, math.nan) for record in measured]) for name in names}
-    return [
-        line_chart(lines, title="recurrent matrices, the largest of all gates", x_label="epoch", log_y=True)
-    ]
+    charts = []
+    for kind in ("largest_singular_value", "spectral_radius"):
+        names = [name for name in measured[0] if name.startswith(f"{kind}/")][:MOST_LINES]
+        lines = {
+            name.rpartition("/")[2]: (epochs, [record.get(name, math.nan) for record in measured])
+            for name in names
+        }
+        title = f"{kind.replace('_', ' ')} of the recurrent matrices, the largest of all gates"
+        charts.append(line_chart(lines, title=title, x_label="epoch", size=(760, 280)))
+    return charts

@@ -8,10 +8,10 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeVar
 
 from shared.application import Application
 from shared.runs.config import RunConfig
@@ -26,6 +26,8 @@ from shared.system.options import add_config_arguments, config_from_arguments, p
 from shared.system.output import check_free as check_output_free
 from shared.system.quiet import import_tensorflow_quietly, without_chatter
 
+Config = TypeVar("Config", bound=RunConfig)
+
 
 def training_parser(app: Application, description: str) -> Parser:
     """The parser of `APP.train`: an option for each setting, `--out`, `--resume` and `--save-every`."""
@@ -33,7 +35,7 @@ def training_parser(app: Application, description: str) -> Parser:
         f"{app.name}.train",
         description=description,
         epilog="Ctrl-C saves and stops; the same --out with --resume continues, also after a crash. Exit "
-        "status: 0; 2 if the run could not be done; 130 after Ctrl-C.",
+        "status: 0; 2 if the run could not be done; 3 if it is saved but learned nothing; 130 after Ctrl-C.",
     )
     add_config_arguments(parser, app.config)
     parser.add_argument("--out", type=Path, help="run folder (default: runs/ and the name of the data)")
@@ -117,6 +119,33 @@ def open_run(app: Application, arguments: argparse.Namespace, config: RunConfig)
             if not existed and not RunFolder(path, {}).holds_work:
                 _remove(path)
             raise
+
+
+def settle(run: RunFolder, config: Config, values: Mapping[str, Any], examples: str) -> Config:
+    """Gives values that suit the data to the settings that are None, saves them in the run and prints them.
+
+    What the user gave stays, and so does all in a run that resumes from a checkpoint.
+
+    Args:
+        run: the folder of the run, open.
+        config: its settings.
+        values: those that suit the data, by the names of settings.
+        examples: how much data there is, for the sentence that is printed: `"20 training reviews"`.
+
+    Returns:
+        The settings to train with.
+
+    Raises:
+        UserError: the values do not go with what the user gave.
+    """
+    names = [name for name in values if getattr(config, name) is None]
+    if run.has_checkpoint or not names:
+        return config
+    config = config.filled(values)
+    run.save_config(dataclasses.asdict(config))
+    shown = (f"--{name.replace('_', '-')} {getattr(config, name) or 'none'}" for name in names)
+    print(f"Settings that suit {examples}: {' '.join(shown)}", flush=True)
+    return config
 
 
 @contextlib.contextmanager

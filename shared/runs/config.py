@@ -7,6 +7,7 @@ import dataclasses
 import math
 import types
 import typing
+from collections.abc import Mapping
 from numbers import Integral, Real
 from typing import Any, Self
 
@@ -28,6 +29,7 @@ def option(
     above: float | None = None,
     below: float | None = None,
     choices: tuple[str, ...] | None = None,
+    suited: bool = False,
 ) -> Any:
     """A field of a `RunConfig`, which is also an option of the command line.
 
@@ -39,11 +41,13 @@ def option(
         above: the value must be larger than this.
         below: the value must be smaller than this; without `least` and `above`, it is at least 0.
         choices: the only values there are.
+        suited: whether None, the default, means a value that suits the amount of data, which is chosen when
+            the data are read. On the command line, the word none then gives 0 or an empty string.
     """
     if below is not None and least is None and above is None:
         least = 0
     bounds = {"least": least, "most": most, "above": above, "below": below, "choices": choices}
-    return dataclasses.field(default=default, metadata={"help": help, **bounds})
+    return dataclasses.field(default=default, metadata={"help": help, "suited": suited, **bounds})
 
 
 class RunConfig:
@@ -79,6 +83,18 @@ class RunConfig:
     def pick(self, names: tuple[str, ...]) -> dict[str, Any]:
         """The settings of these names."""
         return {name: getattr(self, name) for name in names}
+
+    def filled(self, values: Mapping[str, Any]) -> Self:
+        """These settings with values for those that are None; all others stay.
+
+        Raises:
+            UserError: the values do not go with the other settings.
+        """
+        missing = {name: value for name, value in values.items() if getattr(self, name) is None}
+        try:
+            return dataclasses.replace(self, **missing)
+        except ValueError as error:
+            raise UserError(str(error)) from error
 
     @classmethod
     def from_run(cls, run: RunFolder) -> Self:

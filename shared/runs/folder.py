@@ -112,6 +112,17 @@ class RunFolder:
             )
         return cls(path, record["config"])
 
+    def save_config(self, config: Mapping[str, object]) -> None:
+        """Replaces the settings in `config.json`; they must be expressible in JSON.
+
+        Raises:
+            RunError: there is no readable `config.json`.
+            FileError: it cannot be written.
+        """
+        self.config = json.loads(json.dumps(dict(config)))
+        record = {**_read_record(self.path), "config": self.config}
+        write_text_atomic(self.path / "config.json", json.dumps(record, indent=2) + "\n")
+
     def check_settings(self, config: Mapping[str, object]) -> None:
         """Checks that the run can continue with these settings.
 

@@ -28,6 +28,13 @@ class UserError(Exception):
     status = 2
 
 
+class NothingLearned(UserError):  # noqa: N818 - a result rather than an error
+    """A training run is saved, but learned nothing; the message says how that is known and what to do."""
+
+    label = "nothing learned"
+    status = 3
+
+
 class Parser(argparse.ArgumentParser):
     """The parser of a script: options are written in full, and a mistake is answered in one line.
 
@@ -81,8 +88,8 @@ def run_script(main: Callable[[Sequence[str]], int | None], argv: Sequence[str] 
         argv: the arguments without the program's name; by default those of the process.
 
     Returns:
-        What `main` returned; 2 for a `UserError` (or the status its subclass names) and a full disk, 130 for
-        Ctrl-C, and 141 where the reader of the output went away.
+        What `main` returned; 2 for a `UserError` (or the status its subclass names: 3 for `NothingLearned`)
+        and a full disk, 130 for Ctrl-C, and 141 where the reader of the output went away.
 
     Example:
 

@@ -23,7 +23,8 @@ def add_config_arguments(
 
     `learning_rate: float` becomes `--learning-rate`, a `bool` becomes `--mirror` / `--no-mirror`,
     `tuple[T, ...]` takes one or more values, and `T | None` takes the word `none`. Field metadata: `help`,
-    `choices`. A field without a default becomes a required option.
+    `choices`, `suited` (None means a value that suits the data, and `none` gives 0 or an empty string). A
+    field without a default becomes a required option.
 
     Args:
         parser: gets the options. Those that the user does not give leave no trace in the namespace.
@@ -60,10 +61,10 @@ def add_config_arguments(
         if hint is bool:
             options["action"] = argparse.BooleanOptionalAction
         elif typing.get_origin(hint) is tuple:
-            kind = _parser_of(field.name, typing.get_args(hint)[0])
+            kind = _parser_of(field, typing.get_args(hint)[0])
             options |= {"nargs": "+", "type": kind, "metavar": field.name.upper()}
         else:
-            options["type"] = _parser_of(field.name, hint)
+            options["type"] = _parser_of(field, hint)
             options["choices"] = field.metadata.get("choices")
             if options["choices"] is None:  # otherwise argparse shows the choices themselves
                 options["metavar"] = field.name.upper()
@@ -186,6 +187,8 @@ def _help(field: dataclasses.Field) -> str:
     default = _default(field)
     if default is dataclasses.MISSING:
         shown = "required"
+    elif field.metadata.get("suited"):
+        shown = "default: what suits the amount of data"
     elif isinstance(default, bool):
         shown = "default: on" if default else "default: off"
     elif isinstance(default, tuple):
@@ -196,7 +199,7 @@ def _help(field: dataclasses.Field) -> str:
     return f"{text} ({shown})".strip().replace("%", "%%")  # argparse formats its help with %
 
 
-def _parser_of(name: str, hint: object) -> Callable[[str], object]:
+def _parser_of(field: dataclasses.Field, hint: object) -> Callable[[str], object]:
     optional = False
     if isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union:
         members = [member for member in typing.get_args(hint) if member is not type(None)]
@@ -204,11 +207,14 @@ def _parser_of(name: str, hint: object) -> Callable[[str], object]:
         hint = members[0] if len(members) == 1 else hint
     if hint not in PARSED_TYPES:
         raise TypeError(
-            f"field {name!r} has type {hint}; an option can be str, int, float, Path, bool or one | None"
+            f"field {field.name!r} has type {hint}; "
+            "an option can be str, int, float, Path, bool or one | None"
         )
 
+    none = hint() if field.metadata.get("suited") else None
+
     def parse(text: str) -> object:
-        return None if optional and text.lower() == "none" else hint(text)
+        return none if optional and text.lower() == "none" else hint(text)
 
     parse.__name__ = hint.__name__  # argparse names it in "invalid int value: ..."
     return parse

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.system.cli import UserError, run_script
+from shared.system.cli import NothingLearned, UserError, run_script
 from shared.system.options import add_config_arguments, config_from_arguments
 from shared.system.signals import Interrupted
 
@@ -101,6 +101,26 @@ def test_help_shows_defaults_once(capsys):
         assert line in text
 
 
+@pytest.mark.parametrize(
+    ("kind", "words", "value"),
+    [
+        (int, [], None),
+        (int, ["7"], 7),
+        (int, ["none"], 0),
+        (str, [], None),
+        (str, ["None"], ""),
+        (str, ["imdb"], "imdb"),
+    ],
+)
+def test_none_is_a_value_of_a_setting_that_suits_the_data(kind, words, value, capsys):
+    suited = dataclasses.make_dataclass("Suited", [("start", kind | None, option(None, suited=True))])
+    parser = argparse.ArgumentParser()
+    add_config_arguments(parser, suited)
+    given = parser.parse_args(["--start", *words] if words else [])
+    assert config_from_arguments(suited, given) == suited(value)
+    assert "default: what suits the amount of data" in " ".join(parser.format_help().split())
+
+
 def test_values_that_the_dataclass_refuses_are_user_errors():
     with pytest.raises(UserError, match="units must be at least 1; they are 0"):
         parse("--data", "x", "--units", "0")
@@ -131,6 +151,7 @@ def raiser(error):
         (UserError("no such file; give another"), 2, "error: no such file; give another\n"),
         (Interrupted("saved in runs/x."), 130, "stopped: saved in runs/x.\n"),
         (Interrupted("saved in runs/x.", 15), 143, "stopped: saved in runs/x.\n"),
+        (NothingLearned("saved in runs/x."), 3, "nothing learned: saved in runs/x.\n"),
         (KeyboardInterrupt(), 130, "stopped by Ctrl-C\n"),
     ],
 )

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 
+from sentiment.app import APP
 from sentiment.config import SentimentConfig
 from sentiment.data.reviews import ReviewData
 from sentiment.model.classifier import SentimentClassifier
@@ -10,6 +11,7 @@ from sentiment.text.words import encode_words
 from sentiment.training.batches import ReviewBatches
 from sentiment.training.loss import Loss
 from sentiment.training.optimizer import make_optimizer
+from sentiment.training.pieces import Pieces
 from sentiment.training.preparation import (
     data_checksums,
     label_indices,
@@ -63,23 +65,31 @@ def train_sentiment(
     language_model = prepare_language_model(config, run, words, resume, save_every, replicas)
     # The same random numbers follow, whether teachers and language model ran now or in an earlier process.
     keras.utils.set_random_seed(config.seed)
-    given = None if language_model is None else language_model.vocabulary
+    start = APP.load(config.init_from, trainable=True) if config.init_from and not has_checkpoint else None
+    given = next((one.vocabulary for one in (start, language_model) if one is not None), None)
     vocabulary = run_vocabulary(config, run, words["train"], given, has_checkpoint)
     model = SentimentClassifier.from_settings(
         config, vocabulary, labels, dtype=choose_policy(config.precision)
     )
     if language_model is not None:
         language_model.start(model)
+    if start is not None:
+        copy_weights(start, model)
+    # Batches of pieces and batches of reviews have moments of their own: those of the start hold for both.
+    model.normalization.trainable = not config.pieces
     ids = {
         split: [encode_words(vocabulary, one) for one in words[split]] for split in ("train", "validation")
     }
     targets = np.eye(len(labels), dtype=np.float32)[label_indices(data.split("train"), labels)]
+    sequences = [*ids["train"], *(encode_words(vocabulary, one) for one in taught)]
     batches = ReviewBatches(
-        [*ids["train"], *(encode_words(vocabulary, one) for one in taught)],
+        sequences,
         np.concatenate([targets, soft_targets]),
         config.batch_size,
         config.window,
         config.seed,
+        pieces=Pieces(sequences, vocabulary) if config.pieces else None,
+        share=config.pieces,
     )
     _check_shares(config, batches.batch_size, replicas)
     validation_labels = label_indices(data.split("validation"), labels)
@@ -92,7 +102,13 @@ def train_sentiment(
         schedule=cosine(config.learning_rate, config.warmup),
         steps_per_epoch=batches.steps_per_epoch,
         run=run,
-        evaluate=Validation(model, ids["train"], ids["validation"], validation_labels),
+        evaluate=Validation(
+            model,
+            ids["train"],
+            ids["validation"],
+            validation_labels,
+            pieces=Pieces(ids["validation"], vocabulary) if config.pieces else None,
+        ),
         monitor="val_log_loss",
         mode="min",
         patience=config.patience,
@@ -104,6 +120,13 @@ def train_sentiment(
         data=data_checksums(data, zip(taught, soft_targets.tolist(), strict=True)),
         replicas=replicas,
     )
+
+
+def copy_weights(start: SentimentClassifier, model: SentimentClassifier) -> None:
+    """Copies the weights of a model of the same settings, except the states of dropout."""
+    for variable, value in zip(model.weights, start.weights, strict=True):
+        if "seed" not in variable.path:
+            variable.assign(value)
 
 
 def _check_shares(config: SentimentConfig, batch_size: int, replicas: Replicas | None) -> None:

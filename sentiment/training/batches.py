@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from sentiment.model.batching import pad
-from sentiment.training.pieces import Pieces
+from sentiment.training.pieces import Pieces, SentenceTeacher
 
 # Batches whose reviews are sorted by length together: more save padding, fewer mix lengths better.
 SORTED_BATCHES = 32
@@ -25,6 +25,7 @@ class ReviewBatches:
         window: of the model: longer batches are padded to a multiple of it.
         seed: of the order, and of the pieces.
         pieces: draws pieces of the reviews; None: all are read as a whole.
+        teacher: says what to learn of pieces; needed with `pieces`.
         share: of the reviews of which only a piece is read.
 
     Example:
@@ -43,11 +44,12 @@ class ReviewBatches:
         window: int,
         seed: int,
         pieces: Pieces | None = None,
+        teacher: SentenceTeacher | None = None,
         share: float = 0.0,
     ):
         self._sequences, self._targets = sequences, np.asarray(targets, np.float32)
         self._window, self._seed = window, seed
-        self._pieces, self._share = pieces, share
+        self._pieces, self._teacher, self._share = pieces, teacher, share
         self.batch_size = min(batch_size, len(sequences))
         self.steps_per_epoch = len(sequences) // self.batch_size
 
@@ -60,16 +62,17 @@ class ReviewBatches:
         """
         rng = np.random.default_rng((self._seed, epoch))
         order = rng.permutation(len(self._sequences))[: self.steps_per_epoch * self.batch_size]
-        sequences = [self._sequences[index] for index in order]
+        sequences, targets = [self._sequences[index] for index in order], self._targets[order]
         if self._pieces:
-            cut = round(self._share * len(order))
-            sequences[:cut] = [self._pieces.draw(index, rng) for index in order[:cut]]
-            mixed = rng.permutation(len(order))
-            order, sequences = order[mixed], [sequences[index] for index in mixed]
+            cut = np.sort(rng.permutation(len(order))[: round(self._share * len(order))])
+            drawn = self._pieces.draw(order[cut], rng)
+            targets[cut] = self._teacher.targets(drawn, targets[cut])
+            for number, piece in zip(cut, drawn, strict=True):
+                sequences[number] = piece
         stretch = np.arange(len(order)) // (SORTED_BATCHES * self.batch_size)
         by_length = np.lexsort((list(map(len, sequences)), stretch))
         for batch in rng.permutation(by_length.reshape(self.steps_per_epoch, self.batch_size)):
-            yield self._batch([sequences[number] for number in batch], self._targets[order[batch]])
+            yield self._batch([sequences[number] for number in batch], targets[batch])
 
     def _batch(self, sequences, targets):
         tokens, mask = pad(sequences, padded_length(max(map(len, sequences)), self._window))

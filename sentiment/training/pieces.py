@@ -1,19 +1,27 @@
 """Pieces of reviews to learn from, so that a model reads short texts as well as long ones.
 
-A piece is a run of sentences. It has the label of its review, which is right more often than not: what the
-model learns of a sentence is the probability that a review with it has the label. Source of the method, for
-reviews cut into words: Kotzias et al. 2015, "From Group to Individual Labels using Deep Features".
+A piece is a run of sentences. What is learned of it is how likely a review with it has each label. The review
+it is from has one, which is a noisy sign; so is half of the target, and the other half is the answer of an
+NB-SVM that is fitted to all single sentences of the reviews, each with the label of its review, in which much
+of that noise is averaged out.
+
+Sources: Kotzias et al. 2015, "From Group to Individual Labels using Deep Features" (sentences that have the
+label of their review); Hinton, Vinyals and Dean 2015, "Distilling the Knowledge in a Neural Network".
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 
+from sentiment.evaluation.baseline import NBSVM
 from shared.text.vocabulary import Vocabulary
 
 # Words that end a sentence, as `sentiment.text.words.split_words` gives them, and one that may follow.
 ENDS, AFTER = (".", "!", "?", "\u2026", "\u203c", "\u2047", "\u3002"), (")",)
 LENGTHS = (1, 1, 1, 1, 1, 2, 2, 3, 4)  # sentences of a piece, as likely as they are often here
+MOST_SENTENCES = 400_000  # that the teacher is fitted to
 VERDICTS = 0.3  # share of pieces from the beginning or the end of a review, where the verdict is
 
 
@@ -28,8 +36,8 @@ class Pieces:
 
     >>> vocabulary = Vocabulary((*Vocabulary.SPECIALS, ".", "good", "bad"))
     >>> pieces = Pieces([np.array([1, 5, 4, 6, 6, 4, 2])], vocabulary)
-    >>> rng = np.random.default_rng(1)
-    >>> sorted({tuple(pieces.draw(0, rng).tolist()) for _ in range(9)})
+    >>> drawn = pieces.draw([0] * 9, np.random.default_rng(1))
+    >>> sorted({tuple(ids.tolist()) for ids in drawn})
     [(1, 5, 4, 2), (1, 5, 4, 6, 6, 4, 2), (1, 6, 6, 4, 2)]
     """
 
@@ -38,8 +46,19 @@ class Pieces:
         self._sequences = sequences
         self._borders = [sentence_borders(ids, ends, after) for ids in sequences]
 
-    def draw(self, index: int, rng: np.random.Generator) -> np.ndarray:
-        """The ids `(tokens,)` of a piece of the review `index`, with start and end: the shorter of two."""
+    def draw(self, indices: Sequence[int], rng: np.random.Generator) -> list[np.ndarray]:
+        """The ids `(tokens,)` of a piece of each of these reviews, with start and end: the shorter of two."""
+        return [self._piece(index, rng) for index in indices]
+
+    def sentences(self) -> tuple[list[np.ndarray], np.ndarray]:
+        """The ids `(tokens,)` of all sentences, and the index `(sentences,)` of the review of each."""
+        texts, sources = [], []
+        for index, (ids, borders) in enumerate(zip(self._sequences, self._borders, strict=True)):
+            texts += [ids[first:last] for first, last in pairwise(borders)]
+            sources += [index] * (len(borders) - 1)
+        return texts, np.array(sources)
+
+    def _piece(self, index, rng):
         ids = self._sequences[index]
         runs = [self._run(self._borders[index], rng) for _ in range(2)]
         first, last = min(runs, key=lambda run: run[1] - run[0])
@@ -54,6 +73,37 @@ class Pieces:
         else:
             first = rng.integers(sentences - length + 1)
         return borders[first], borders[first + length]
+
+
+class SentenceTeacher:
+    """An NB-SVM of the sentences of reviews, which softens what is learned of a piece.
+
+    Args:
+        pieces: of the reviews.
+        targets: `(reviews, labels)` the probability of each label; a sentence has the likeliest one.
+        vocabulary: of their ids.
+    """
+
+    def __init__(self, pieces: Pieces, targets: np.ndarray, vocabulary: Vocabulary):
+        texts, sources = pieces.sentences()
+        labels = targets.argmax(axis=1)[sources]
+        step = -(-len(texts) // MOST_SENTENCES)
+        self._model, self._width = (
+            NBSVM(split=lambda ids: [vocabulary.tokens[one] for one in ids]),
+            targets.shape[1],
+        )
+        self._model.fit([_Sentence(*pair) for pair in zip(texts[::step], labels[::step], strict=True)])
+
+    def targets(self, pieces: Sequence[np.ndarray], targets: np.ndarray) -> np.ndarray:
+        """What to learn of pieces: half of it are the probabilities `(pieces, labels)` of their reviews."""
+        taught = np.zeros((len(pieces), self._width))
+        taught[:, list(self._model.labels)] = self._model.probabilities([ids[1:-1] for ids in pieces])
+        return ((taught + targets) / 2).astype(np.float32)
+
+
+class _Sentence(NamedTuple):
+    text: np.ndarray
+    label: int
 
 
 def _table(vocabulary: Vocabulary, words: Sequence[str]) -> np.ndarray:

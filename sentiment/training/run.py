@@ -11,7 +11,7 @@ from sentiment.text.words import encode_words
 from sentiment.training.batches import ReviewBatches
 from sentiment.training.loss import Loss
 from sentiment.training.optimizer import make_optimizer
-from sentiment.training.pieces import Pieces
+from sentiment.training.pieces import Pieces, SentenceTeacher
 from sentiment.training.preparation import (
     data_checksums,
     label_indices,
@@ -21,7 +21,7 @@ from sentiment.training.preparation import (
 )
 from sentiment.training.pretraining import prepare_language_model
 from sentiment.training.teaching import taught_texts
-from sentiment.training.validation import Validation
+from sentiment.training.validation import MIXED, Validation
 from shared.runs.folder import RunFolder
 from shared.system.cli import UserError
 from shared.training.loop import TrainResult, train
@@ -82,13 +82,16 @@ def train_sentiment(
     }
     targets = np.eye(len(labels), dtype=np.float32)[label_indices(data.split("train"), labels)]
     sequences = [*ids["train"], *(encode_words(vocabulary, one) for one in taught)]
+    targets = np.concatenate([targets, soft_targets])
+    pieces = Pieces(sequences, vocabulary) if config.pieces else None
     batches = ReviewBatches(
         sequences,
-        np.concatenate([targets, soft_targets]),
+        targets,
         config.batch_size,
         config.window,
         config.seed,
-        pieces=Pieces(sequences, vocabulary) if config.pieces else None,
+        pieces=pieces,
+        teacher=SentenceTeacher(pieces, targets, vocabulary) if pieces else None,
         share=config.pieces,
     )
     _check_shares(config, batches.batch_size, replicas)
@@ -109,7 +112,7 @@ def train_sentiment(
             validation_labels,
             pieces=Pieces(ids["validation"], vocabulary) if config.pieces else None,
         ),
-        monitor="val_log_loss",
+        monitor=MIXED if config.pieces else "val_log_loss",
         mode="min",
         patience=config.patience,
         clip_norm=config.clip_norm,

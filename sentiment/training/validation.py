@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from sentiment.evaluation.metrics import measure
+from sentiment.evaluation.metrics import Measures, measure
 from sentiment.model.batching import softmax
 from sentiment.model.classifier import SentimentClassifier
 from sentiment.training.calibration import fit_temperature
@@ -12,6 +12,7 @@ from sentiment.training.pieces import Pieces
 from shared.system.progress import progress_bar
 
 NORMALIZED_BY = 1024  # training reviews
+MIXED = "val_mixed_log_loss"  # the mean of that of reviews and that of pieces, which chooses the best epoch
 PIECES = 4  # of each validation review
 
 
@@ -43,7 +44,7 @@ class Validation:
         self._sample = train_sequences[:: -(-len(train_sequences) // NORMALIZED_BY)]
         sources = np.repeat(np.arange(len(sequences)), PIECES if pieces else 0)
         rng = np.random.default_rng(0)
-        self._pieces = [pieces.draw(index, rng) for index in sources]
+        self._pieces = pieces.draw(sources, rng) if pieces else []
         self._piece_labels = labels[sources]
 
     def __call__(self, epoch: int) -> dict[str, float]:
@@ -61,11 +62,11 @@ class Validation:
             "val_accuracy": measures.accuracy,
             "val_log_loss": measures.log_loss,
             "val_calibration_error": measures.calibration_error,
-            **self._measure_pieces(of_pieces),
+            **self._measure_pieces(of_pieces, measures),
             "temperature": model.temperature,
         }
 
-    def _measure_pieces(self, logits: np.ndarray) -> dict[str, float]:
+    def _measure_pieces(self, logits: np.ndarray, of_reviews: Measures) -> dict[str, float]:
         if not len(logits):
             return {}
         measures = measure(softmax(logits / self._model.temperature), self._piece_labels)
@@ -73,4 +74,5 @@ class Validation:
             "val_piece_accuracy": measures.accuracy,
             "val_piece_log_loss": measures.log_loss,
             "val_piece_calibration_error": measures.calibration_error,
+            MIXED: (measures.log_loss + of_reviews.log_loss) / 2,
         }

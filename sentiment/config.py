@@ -1,13 +1,26 @@
 """The settings of a run: a frozen dataclass, read from the command line and saved in the run folder."""
 
 from dataclasses import dataclass
+from typing import Self
 
 from shared.runs.config import CELLS, PRECISIONS, RunConfig, option
+from shared.runs.folder import RunFolder
 
 # What `sentiment.data` reads.
 SOURCES = "imdb, tfds:NAME, .csv, .tsv or .jsonl files, or a folder of classes"
 LANGUAGE_FOLDER = "language_model"  # in a run folder: the run of the language model trained for it
 POOLINGS = ("concat", "last", "mean", "max", "attention")
+LAYERS = ("all", "output")
+EPOCHS = ("best", "last")
+# What runs of earlier versions did where later ones have a setting.
+EARLIER = {
+    "init_from": "",
+    "layers": "all",
+    "saved_epoch": "best",
+    "batch_size": 64,
+    "epochs": 4,
+    "learning_rate": 0.001,
+}
 # Settings that `shared.layers.RecurrentStack` takes, and all that `SentimentClassifier` takes.
 STACK = ("cell", "units", "depth", "bidirectional", "dropout", "recurrent_weight_dropout", "seed")
 NETWORK = (
@@ -22,6 +35,10 @@ NETWORK = (
 )
 
 
+# Settings of which a model's weights have their shapes.
+SHAPE = ("cell", "units", "depth", "bidirectional", "pooling", "embedding_size")
+
+
 @dataclass(frozen=True)
 class SentimentConfig(RunConfig):
     """Settings of one training run; every field is an option of `python -m sentiment.train`."""
@@ -32,6 +49,15 @@ class SentimentConfig(RunConfig):
     split_column: str = option("split", "column or field of the split, if there is one")
     validation_fraction: float = option(
         0.1, "share of train to cut off for validation, if the data have no validation part", above=0, below=1
+    )
+    init_from: str | None = option(
+        None, "preset or run to start from, with its words and its network; none: from nothing", suited=True
+    )
+    layers: str | None = option(
+        None,
+        "what is trained: all, or the output layer alone, which takes one reading of the reviews",
+        choices=LAYERS,
+        suited=True,
     )
     min_count: int = option(2, "words seen less often in the training texts become unknown", least=1)
     max_vocabulary: int = option(30000, "largest vocabulary, special tokens included", least=5)
@@ -51,10 +77,13 @@ class SentimentConfig(RunConfig):
     window: int = option(
         512, "steps of truncated backpropagation; longer reviews carry their state on", least=2
     )
-    batch_size: int = option(64, "reviews in a batch", least=2)
-    epochs: int = option(4, "passes over the training reviews", least=1)
+    batch_size: int | None = option(None, "reviews in a batch", least=2, suited=True)
+    epochs: int | None = option(None, "passes over the training reviews", least=1, suited=True)
+    saved_epoch: str | None = option(
+        None, "whose weights are saved: best by the validation texts, or last", choices=EPOCHS, suited=True
+    )
     patience: int | None = option(None, "epochs without improvement before the run stops", least=1)
-    learning_rate: float = option(0.001, "highest rate of AdamW", above=0)
+    learning_rate: float | None = option(None, "highest rate of AdamW", above=0, suited=True)
     warmup: float = option(0.1, "share of the run over which the rate rises to its highest", below=1)
     weight_decay: float = option(0.01, "decoupled weight decay of the matrices", least=0)
     clip_norm: float = option(1.0, "largest global norm of the gradient", above=0)
@@ -82,7 +111,6 @@ class SentimentConfig(RunConfig):
     teachers: tuple[str, ...] = option(
         (), "presets, runs, exported models or nb-svm; their mean probabilities label --unlabelled"
     )
-    init_from: str | None = option(None, "preset or run to start from", suited=True)
     pieces: float = option(
         0.0,
         "share of the reviews of which an epoch reads only a piece, 1 to 4 sentences, so that the model "
@@ -113,8 +141,11 @@ class SentimentConfig(RunConfig):
         super().__post_init__()
         if bool(self.unlabelled) != bool(self.teachers):
             raise ValueError("--unlabelled and --teachers need each other: give both or neither")
-        if self.pieces and not self.init_from:
-            raise ValueError("--pieces needs --init-from: give a preset or run to start from")
+        if self.pieces and (self.init_from == "" or self.layers == "output"):
+            raise ValueError(
+                "--pieces needs a trained model to start from and trains all layers: name one by --init-from, "
+                "and omit --layers output"
+            )
         if self.pretrain and self.language_model:
             raise ValueError(
                 "--pretrain trains a language model and --language-model names one: give one of them"
@@ -124,3 +155,19 @@ class SentimentConfig(RunConfig):
                 f"--pretrain needs --depth 1, not {self.depth}, or --no-bidirectional: "
                 "a second layer would see the words that the language model predicts"
             )
+        if self.init_from and (self.pretrain or self.language_model):
+            raise ValueError(
+                f"--init-from {self.init_from} is a whole classifier: omit --pretrain and --language-model, "
+                "or give --init-from none"
+            )
+        if self.layers == "output" and self.init_from == "" and not (self.pretrain or self.language_model):
+            raise ValueError("--layers output needs a trained network to read with: name one by --init-from")
+        if self.layers == "output" and (self.batch_size or self.epochs or self.learning_rate):
+            raise ValueError(
+                "--layers output has no steps: omit --batch-size, --epochs and --learning-rate, or give "
+                "--layers all"
+            )
+
+    @classmethod
+    def from_run(cls, run: RunFolder) -> Self:
+        return super().from_run(RunFolder(run.path, {**EARLIER, **run.config}))

@@ -4,12 +4,15 @@ With no arguments, it learns from the labelled reviews of IMDB.
 """
 
 import argparse
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Collection, Sequence
 
 from sentiment.app import APP
-from sentiment.config import LANGUAGE_FOLDER, SentimentConfig
+from sentiment.config import LANGUAGE_FOLDER, NETWORK, SentimentConfig
+from sentiment.data.reviews import ReviewData
 from sentiment.training.preparation import load_data
-from shared.commands import open_run, parse_training, start_replicas, training_parser
+from sentiment.training.recipe import suited, with_network_of_start
+from shared.commands import open_run, parse_training, settle, start_replicas, training_parser
 from shared.runs.folder import RunError, RunFolder
 from shared.system.cli import run_script
 from shared.system.quiet import import_tensorflow_quietly
@@ -23,6 +26,8 @@ DESCRIPTION = (
 def parse_arguments(argv: Sequence[str] | None = None) -> tuple[argparse.Namespace, SentimentConfig]:
     parser = training_parser(APP, DESCRIPTION)
     arguments, config = parse_training(APP, parser, argv, recipe=lambda data: SentimentConfig())
+    if not arguments.resume:
+        config = with_network_of_start(config, given=vars(arguments))
     if not arguments.resume and RunFolder(arguments.out / LANGUAGE_FOLDER, {}).has_begun:
         raise RunError(
             f"{arguments.out} already holds a run, stopped in its language model; continue it with --resume, "
@@ -31,12 +36,24 @@ def parse_arguments(argv: Sequence[str] | None = None) -> tuple[argparse.Namespa
     return arguments, config
 
 
+def suit(
+    run: RunFolder, config: SentimentConfig, data: ReviewData, given: Collection[str]
+) -> SentimentConfig:
+    """The settings with values that suit the data, printed and saved in the run."""
+    if run.has_checkpoint:
+        return config
+    chosen = suited(config, data, given)
+    config = dataclasses.replace(config, **chosen.pick(NETWORK))
+    return settle(run, config, dataclasses.asdict(chosen), f"{len(data.split('train')):,} training reviews")
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the script; returns its exit status."""
     arguments, config = parse_arguments(argv)
     with open_run(APP, arguments, config) as run:
         replicas = start_replicas(arguments)
         data = load_data(config)
+        config = suit(run, config, data, given=vars(arguments))
         import_tensorflow_quietly()
         from sentiment.training.run import train_sentiment
 
@@ -49,9 +66,12 @@ def main(argv: Sequence[str] | None = None) -> int:
             replicas=replicas,
         )
         best = result.best_metrics
+        which = "Last" if config.saved_epoch == "last" else "Best"
+        saved = "Output layer" if config.layers == "output" else f"{which} epoch {result.best_epoch}"
         print(
-            f"Best epoch {result.best_epoch}: {best['val_accuracy']:.2%} of the validation texts right, "
-            f"log loss {best['val_log_loss']:.4f}, calibration error {best['val_calibration_error']:.4f}."
+            f"{saved}: {best['val_accuracy']:.2%} of {len(data.split('validation')):,} validation texts "
+            f"right, log loss {best['val_log_loss']:.4f}, calibration error "
+            f"{best['val_calibration_error']:.4f}."
         )
         print(f"Saved to {run.path}.")
         print(f"Try it: python -m sentiment.predict --model {run.path} 'TEXT'")

@@ -138,7 +138,7 @@ def settle(run: RunFolder, config: Config, values: Mapping[str, Any], examples: 
     Raises:
         UserError: the values do not go with what the user gave.
     """
-    names = [name for name in values if getattr(config, name) is None]
+    names = [name for name, value in values.items() if value is not None and getattr(config, name) is None]
     if run.has_checkpoint or not names:
         return config
     config = config.filled(values)

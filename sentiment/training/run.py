@@ -3,14 +3,15 @@
 import keras
 import numpy as np
 
-from sentiment.app import APP
 from sentiment.config import SentimentConfig
 from sentiment.data.reviews import ReviewData
 from sentiment.model.classifier import SentimentClassifier
 from sentiment.text.words import encode_words
 from sentiment.training.batches import ReviewBatches
+from sentiment.training.head import fitted_model, train_output
 from sentiment.training.loss import Loss
 from sentiment.training.optimizer import make_optimizer
+from sentiment.training.outcome import check_learned
 from sentiment.training.pieces import Pieces, SentenceTeacher
 from sentiment.training.preparation import (
     data_checksums,
@@ -20,6 +21,7 @@ from sentiment.training.preparation import (
     words_of_splits,
 )
 from sentiment.training.pretraining import prepare_language_model
+from sentiment.training.start import extended_vocabulary, load_start, start_from
 from sentiment.training.teaching import taught_texts
 from sentiment.training.validation import MIXED, Validation
 from shared.runs.folder import RunFolder
@@ -57,6 +59,7 @@ def train_sentiment(
 
     Raises:
         UserError: the reviews cannot be used, or the settings do not fit them.
+        NothingLearned: the run is saved, but its model gives all texts one label.
     """
     words = words_of_splits(config, data)
     has_checkpoint = resume and run.has_checkpoint
@@ -65,8 +68,10 @@ def train_sentiment(
     language_model = prepare_language_model(config, run, words, resume, save_every, replicas)
     # The same random numbers follow, whether teachers and language model ran now or in an earlier process.
     keras.utils.set_random_seed(config.seed)
-    start = APP.load(config.init_from, trainable=True) if config.init_from and not has_checkpoint else None
-    given = next((one.vocabulary for one in (start, language_model) if one is not None), None)
+    start = None if has_checkpoint else load_start(config)
+    given = None if language_model is None else language_model.vocabulary
+    if start is not None:
+        given = extended_vocabulary(start, words["train"], config.min_count)
     vocabulary = run_vocabulary(config, run, words["train"], given, has_checkpoint)
     model = SentimentClassifier.from_settings(
         config, vocabulary, labels, dtype=choose_policy(config.precision)
@@ -74,16 +79,24 @@ def train_sentiment(
     if language_model is not None:
         language_model.start(model)
     if start is not None:
-        copy_weights(start, model)
-    # Batches of pieces and batches of reviews have moments of their own: those of the start hold for both.
-    model.normalization.trainable = not config.pieces
+        start_from(start, model, config.seed)
     ids = {
         split: [encode_words(vocabulary, one) for one in words[split]] for split in ("train", "validation")
     }
     targets = np.eye(len(labels), dtype=np.float32)[label_indices(data.split("train"), labels)]
     sequences = [*ids["train"], *(encode_words(vocabulary, one) for one in taught)]
     targets = np.concatenate([targets, soft_targets])
+    validation_labels = label_indices(data.split("validation"), labels)
+    if config.layers == "output":
+        result = train_output(run, model, sequences, targets, ids["validation"], validation_labels)
+        check_learned(run, model, result, ids, validation_labels)
+        return result
     pieces = Pieces(sequences, vocabulary) if config.pieces else None
+    if start is not None and pieces is None:
+        fitted_model(model, sequences, targets)
+    # Batches of few reviews would shift the moments that the output layer was fitted with, and batches of
+    # pieces have others than batches of reviews.
+    model.normalization.trainable = not config.init_from
     batches = ReviewBatches(
         sequences,
         targets,
@@ -95,10 +108,13 @@ def train_sentiment(
         share=config.pieces,
     )
     _check_shares(config, batches.batch_size, replicas)
-    validation_labels = label_indices(data.split("validation"), labels)
-    return train(
+    pretrained = bool(config.init_from) or language_model is not None
+    choosing = {"monitor": MIXED if pieces else "val_log_loss", "mode": "min"}
+    if config.saved_epoch == "last":
+        choosing = {"monitor": "epoch", "mode": "max"}
+    result = train(
         model,
-        make_optimizer(config, model, config.epochs * batches.steps_per_epoch, language_model is not None),
+        make_optimizer(config, model, config.epochs * batches.steps_per_epoch, pretrained),
         Loss(config),
         batches,
         epochs=config.epochs,
@@ -112,8 +128,7 @@ def train_sentiment(
             validation_labels,
             pieces=Pieces(ids["validation"], vocabulary) if config.pieces else None,
         ),
-        monitor=MIXED if config.pieces else "val_log_loss",
-        mode="min",
+        **choosing,
         patience=config.patience,
         clip_norm=config.clip_norm,
         average=config.average_decay,
@@ -123,13 +138,8 @@ def train_sentiment(
         data=data_checksums(data, zip(taught, soft_targets.tolist(), strict=True)),
         replicas=replicas,
     )
-
-
-def copy_weights(start: SentimentClassifier, model: SentimentClassifier) -> None:
-    """Copies the weights of a model of the same settings, except the states of dropout."""
-    for variable, value in zip(model.weights, start.weights, strict=True):
-        if "seed" not in variable.path:
-            variable.assign(value)
+    check_learned(run, model, result, ids, validation_labels)
+    return result
 
 
 def _check_shares(config: SentimentConfig, batch_size: int, replicas: Replicas | None) -> None:

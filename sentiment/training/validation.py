@@ -20,9 +20,9 @@ class Validation:
     """Measures a classifier on the validation reviews, called after each epoch.
 
     First it sets the moments of the normalization to those of some training reviews, read with the weights
-    that are evaluated, if the normalization is trained; and it fits the temperature to the validation
-    reviews, and to pieces of them, if the model learns from pieces. The metrics are those of the reviews;
-    those of the pieces are named so.
+    that are evaluated, and fits the temperature to the validation reviews. A model that learns from pieces
+    keeps its moments, and the temperature is fitted to pieces of the validation reviews, too; the metrics are
+    those of the reviews, except those that are named after the pieces.
 
     Args:
         model: the classifier.
@@ -49,7 +49,7 @@ class Validation:
 
     def __call__(self, epoch: int) -> dict[str, float]:
         model = self._model
-        if model.normalization.trainable:
+        if not self._pieces:
             model.normalize_by(self._sample)
         total = len(self._sequences) + len(self._pieces)
         with progress_bar(title="validation", unit="review", total=total) as bar:

@@ -143,8 +143,8 @@ class SentimentConfig(RunConfig):
             raise ValueError("--unlabelled and --teachers need each other: give both or neither")
         if self.pieces and (self.init_from == "" or self.layers == "output"):
             raise ValueError(
-                "--pieces needs a trained model to start from and trains all layers: name one by --init-from, "
-                "and omit --layers output"
+                "--pieces trains all layers of a model that is trained already: name one by --init-from, and "
+                "omit --layers output"
             )
         if self.pretrain and self.language_model:
             raise ValueError(

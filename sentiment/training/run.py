@@ -18,6 +18,7 @@ from sentiment.training.preparation import (
     label_indices,
     run_labels,
     run_vocabulary,
+    suit_surprise,
     words_of_splits,
 )
 from sentiment.training.pretraining import prepare_language_model
@@ -73,6 +74,7 @@ def train_sentiment(
     if start is not None:
         given = extended_vocabulary(start, words["train"], config.min_count)
     vocabulary = run_vocabulary(config, run, words["train"], given, has_checkpoint)
+    config = suit_surprise(config, run, vocabulary, words["train"])
     model = SentimentClassifier.from_settings(
         config, vocabulary, labels, dtype=choose_policy(config.precision)
     )

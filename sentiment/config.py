@@ -36,6 +36,7 @@ NETWORK = (
     "input_dropout",
     "output_dropout",
     "window",
+    "most_surprise",
 )
 
 
@@ -118,6 +119,19 @@ class SentimentConfig(RunConfig):
     teachers: tuple[str, ...] = option(
         (), "presets, runs, exported models or nb-svm; their mean probabilities label --unlabelled"
     )
+    pieces: float = option(
+        0.0,
+        "share of the reviews of which an epoch reads only a piece, 1 to 4 sentences, so that the model "
+        "reads short texts well, too; needs --init-from",
+        most=1,
+        least=0,
+    )
+    most_surprise: float | None = option(
+        None,
+        "mean surprise of a text's words, in nats, above which it gets no label; by default 7, or more where "
+        "the data need it",
+        above=0,
+    )
     layer_rate_decay: float = option(
         1.0,
         "rate of each pretrained layer, as a factor of the one above it; the embedding is the lowest",
@@ -135,6 +149,11 @@ class SentimentConfig(RunConfig):
         super().__post_init__()
         if bool(self.unlabelled) != bool(self.teachers):
             raise ValueError("--unlabelled and --teachers need each other: give both or neither")
+        if self.pieces and (self.init_from == "" or self.layers == "output"):
+            raise ValueError(
+                "--pieces trains all layers of a model that is trained already: name one by --init-from, and "
+                "omit --layers output"
+            )
         if self.pretrain and self.language_model:
             raise ValueError(
                 "--pretrain trains a language model and --language-model names one: give one of them"

@@ -14,8 +14,9 @@ from shared.system.output import check_outputs, open_output, write_whole
 
 DESCRIPTION = (
     "Measure a sentiment model on labelled texts: accuracy, F1, area under the ROC curve (AUC), log loss in "
-    "nats, expected calibration error (ECE), confusion, and accuracy by length. NB-SVM, a linear model of "
-    "words and pairs of words fitted to the train split of the same data, is measured next to it."
+    "nats, expected calibration error (ECE), confusion, accuracy and ECE by length, and texts with too few "
+    "known words. NB-SVM, a linear model of words and pairs of words fitted to the train split of the same "
+    "data, is measured next to it."
 )
 
 
@@ -52,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments.predictions is not None:
         lines = report.predictions(rows[0], reviews, model.labels)
         write_whole(arguments.predictions, "".join(f"{line}\n" for line in lines))
-    notes = report.training_notes(split, config, trained) + left_out
+    notes = report.training_notes(split, config, trained) + left_out + report.withheld_notes(rows[0])
     if arguments.baseline:
         row, reasons = measure_baseline(data, split, reviews, model.labels)
         notes += reasons

@@ -24,9 +24,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         metavar="NAME",
         help="column or field of the text (default: %(default)s)",
     )
+    parser.add_argument(
+        "--force", action="store_true", help="give a label also to texts with too few known words"
+    )
     arguments, options = parser.parse_known_args(argv)
     APP.find(arguments.model)
-    job = sentiment_job(arguments.model, arguments.text_column, arguments.batch_size)
+    job = sentiment_job(arguments.model, arguments.text_column, arguments.batch_size, arguments.force)
     return pipeline_script(arguments.input, arguments.output, job, options)
 
 

@@ -4,7 +4,6 @@ With --explain, it weighs the words that decided.
 """
 
 import argparse
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from sentiment.app import APP
 from sentiment.prediction.inputs import STDIN, open_items
 from sentiment.prediction.options import add_input_options, add_result_options, find_mistake
 from sentiment.prediction.page import render
-from sentiment.prediction.results import Counts, Result, write_results
+from sentiment.prediction.results import Result, print_counts, write_results
 from sentiment.prediction.shading import wants_color
 from sentiment.prediction.stream import classify_texts
 from shared.data.encodings import Format
@@ -28,7 +27,8 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = Parser(
         "sentiment.predict",
         description="Predict the labels of texts, with calibrated probabilities. Texts of any length are "
-        "read in full. With --explain, weigh the words that decided.",
+        "read in full. The label of a text is withheld where the model does not know enough of its words. "
+        "With --explain, weigh the words that decided.",
         epilog="A text that begins with - comes after --. Exit status: 0; 1 if some lines of the input could "
         "not be used: they are listed on standard error, and the others have results; 2 if nothing could be "
         "done.",
@@ -65,6 +65,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             items,
             batch_size=arguments.batch_size,
             abstain_below=arguments.abstain_below,
+            force=arguments.force,
             explainer=explainer,
         )
         if arguments.input:
@@ -78,7 +79,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise UserError("The input holds no texts. Expected at least one line that is not empty.")
     if arguments.page is not None:
         write_whole(arguments.page, render(explained, arguments.model))
-    _print_counts(counts, arguments.abstain_below)
+    print_counts(counts, arguments.abstain_below)
     return 1 if counts.errors else 0
 
 
@@ -86,14 +87,6 @@ def _collect(results: Iterable[Result], collected: list[Result]) -> Iterator[Res
     for result in results:
         collected.append(result)
         yield result
-
-
-def _print_counts(counts: Counts, abstain_below: float) -> None:
-    if counts.errors:
-        print(f"{counts.errors} of {counts.results} texts could not be used.", file=sys.stderr)
-    if abstain_below:
-        answered = counts.results - counts.errors
-        print(f"{counts.abstained} of {answered} texts below {abstain_below:g}: abstained.", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ Classification", ACL 2012.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.special import log_expit, softmax
@@ -47,6 +47,7 @@ class NBSVM:
             by the number of texts, and at most 1.
         beta: 1: the fitted weights; 0: naive Bayes.
         smoothing: added to all counts.
+        split: gives the words of a text; a text may be whatever it takes.
 
     Raises:
         ValueError: a setting cannot be used.
@@ -61,14 +62,19 @@ class NBSVM:
     """
 
     def __init__(
-        self, longest: int = 2, strength: float | None = None, beta: float = 1.0, smoothing: float = 1.0
+        self,
+        longest: int = 2,
+        strength: float | None = None,
+        beta: float = 1.0,
+        smoothing: float = 1.0,
+        split: Callable[[Any], Sequence[str]] = split_words,
     ):
         if longest < 1 or (strength is not None and strength <= 0) or not 0 <= beta <= 1 or smoothing <= 0:
             raise ValueError(
                 "Expected longest of at least 1, strength and smoothing above 0 and beta from 0 to 1, "
                 f"got {longest}, {strength}, {smoothing} and {beta}."
             )
-        self.longest, self.beta, self.smoothing = longest, beta, smoothing
+        self.longest, self.beta, self.smoothing, self._split = longest, beta, smoothing, split
         self.strength = self._strength = strength
         self.labels: tuple[str, ...] = ()
 
@@ -91,7 +97,8 @@ class NBSVM:
             DataError: there is nothing to learn from.
         """
         counter = CountVectorizer(
-            tokenizer=split_words,
+            tokenizer=self._split,
+            preprocessor=_unchanged,
             token_pattern=None,
             lowercase=False,
             ngram_range=(1, self.longest),
@@ -177,6 +184,10 @@ def log_count_ratios(counts, positive: np.ndarray, smoothing: float = 1.0) -> np
         for mask in (positive, ~positive)
     )
     return np.log(having / having.sum()) - np.log(lacking / lacking.sum())
+
+
+def _unchanged(text):
+    return text
 
 
 def _counted(texts, progress) -> Iterator[str]:

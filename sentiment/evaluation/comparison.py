@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from sentiment.evaluation.baseline import NBSVM
-from sentiment.evaluation.metrics import Measures, Stretch, accuracy_by_length, measure
+from sentiment.evaluation.metrics import Measures, Stretch, measure, measure_by_length
 from sentiment.text.words import split_words
 from shared.data.source import DataError
 from shared.system.cli import UserError
@@ -27,8 +27,9 @@ class Row(NamedTuple):
         name: its name for people.
         probabilities: `(texts, labels)`.
         measures: all metrics.
-        stretches: the accuracy by the number of words.
+        stretches: accuracy and calibration error by the number of words.
         settings: its settings, by name.
+        withheld: number of texts whose label `sentiment.predict` withholds; None: it withholds none.
     """
 
     kind: str
@@ -37,13 +38,14 @@ class Row(NamedTuple):
     measures: Measures
     stretches: Sequence[Stretch]
     settings: dict[str, Any]
+    withheld: int | None = None
 
 
 def measure_model(model, reviews: Sequence["Review"]) -> Row:
     """The row of a recurrent classifier.
 
     Args:
-        model: anything with `labels` and `probabilities`.
+        model: anything with `labels`, `probabilities` and `reasons`.
         reviews: at least one, all with labels of the model.
 
     Raises:
@@ -57,7 +59,8 @@ def measure_model(model, reviews: Sequence["Review"]) -> Row:
             f"The model gives {broken:,} of {len(texts):,} texts probabilities that are not numbers: its "
             "training failed. Train it again, with a lower --learning-rate or in --precision float32."
         )
-    return _row("model", "recurrent network", probabilities, model.labels, reviews, {})
+    row = _row("model", "recurrent network", probabilities, model.labels, reviews, {})
+    return row._replace(withheld=sum(reason is not None for reason in model.reasons(texts)))
 
 
 def measure_baseline(
@@ -110,9 +113,8 @@ def _no_baseline(data: "ReviewData", split: str, train: Sequence["Review"]) -> s
 
 def _row(kind, name, probabilities, labels, reviews, settings) -> Row:
     right = np.array([labels.index(review.label) for review in reviews])
-    correct = probabilities.argmax(axis=1) == right
     words = [len(split_words(review.text)) for review in reviews]
-    stretches = accuracy_by_length(correct, words)
+    stretches = measure_by_length(probabilities, right, words)
     return Row(kind, name, probabilities, measure(probabilities, right), stretches, settings)
 
 
@@ -129,5 +131,6 @@ def figures(row: Row, labels: Sequence[str]) -> dict[str, Any]:
         "log_loss": measures.log_loss,
         "calibration_error": measures.calibration_error,
         "confusion": measures.confusion.tolist(),
+        **({} if row.withheld is None else {"withheld": row.withheld}),
         "by_words": [stretch._asdict() for stretch in row.stretches],
     }

@@ -11,7 +11,7 @@ import numpy as np
 import sklearn.metrics
 
 # The most words in each range of lengths; the last range is open.
-LENGTHS = (100, 200, 400, 800)
+LENGTHS = (5, 10, 25, 100, 400)
 BINS = 15
 
 
@@ -53,12 +53,14 @@ class Stretch(NamedTuple):
         last: the most words; None: no limit.
         examples: number of examples.
         accuracy: the share that is right; None without examples.
+        calibration_error: see `calibration_error`; None without examples.
     """
 
     first: int
     last: int | None
     examples: int
     accuracy: float | None
+    calibration_error: float | None
 
 
 def measure(probabilities: np.ndarray, labels: Sequence[int]) -> Measures:
@@ -168,13 +170,14 @@ def calibration_error(probabilities: np.ndarray, labels: np.ndarray, bins: int =
     return float(np.abs(np.bincount(bin_of, weights=surplus, minlength=bins)).sum() / len(confidence))
 
 
-def accuracy_by_length(
-    correct: Sequence[bool], words: Sequence[int], lengths: Sequence[int] = LENGTHS
+def measure_by_length(
+    probabilities: np.ndarray, labels: np.ndarray, words: Sequence[int], lengths: Sequence[int] = LENGTHS
 ) -> list[Stretch]:
-    """The accuracy of short and of long texts.
+    """The accuracy and the calibration error of short and of long texts.
 
     Args:
-        correct: `(examples,)` whether each is right.
+        probabilities: `(examples, labels)`.
+        labels: `(examples,)` the index of each right label.
         words: `(examples,)` number of words of each.
         lengths: the most words of each stretch but the last, ascending.
 
@@ -183,16 +186,20 @@ def accuracy_by_length(
 
     Example:
 
-    >>> for stretch in accuracy_by_length([True, False, True], [3, 7, 8], lengths=(3, 7)):
+    >>> likely = np.array([[0.75, 0.25], [1.0, 0.0], [0.5, 0.5]])
+    >>> for stretch in measure_by_length(likely, np.array([0, 1, 0]), [3, 7, 8], lengths=(3, 7)):
     ...     print(*stretch)
-    0 3 1 1.0
-    4 7 1 0.0
-    8 None 1 1.0
+    0 3 1 1.0 0.25
+    4 7 1 0.0 1.0
+    8 None 1 1.0 0.5
     """
-    correct, stretch_of = np.asarray(correct, dtype=bool), np.digitize(words, lengths, right=True)
+    stretch_of, ends = np.digitize(words, lengths, right=True), (*lengths, None)
     stretches = []
     for number, first in enumerate((0, *(length + 1 for length in lengths))):
-        inside = correct[stretch_of == number]
-        last = lengths[number] if number < len(lengths) else None
-        stretches.append(Stretch(first, last, len(inside), float(inside.mean()) if len(inside) else None))
+        inside = stretch_of == number
+        accuracy = error = None
+        if inside.any():
+            accuracy = float((probabilities[inside].argmax(axis=1) == labels[inside]).mean())
+            error = calibration_error(probabilities[inside], labels[inside])
+        stretches.append(Stretch(first, ends[number], int(inside.sum()), accuracy, error))
     return stretches

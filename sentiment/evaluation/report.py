@@ -120,6 +120,16 @@ def training_notes(split: str, config: SentimentConfig, trained: SentimentConfig
     return ["The model was trained on these texts, or on most of them."] if split in ("train", "all") else []
 
 
+def withheld_notes(row: Row) -> list[str]:
+    """How many texts get no label from `sentiment.predict`; nothing if all get one."""
+    if not row.withheld:
+        return []
+    return [
+        f"{row.withheld:,} of {row.measures.examples:,} texts have too few known words, and "
+        "sentiment.predict withholds their labels. They are measured like the others."
+    ]
+
+
 def heading(name: str, model, data: ReviewData, split: str, reviews: Sequence[Review]) -> str:
     """Model, data and split in words.
 

@@ -15,7 +15,7 @@ LONGEST_LABEL = 20  # characters of a label in a table
 
 
 def tables(rows: Sequence[Row], labels: Sequence[str]) -> str:
-    """Tables of the metrics, of the accuracy by length, and of the confusion of the first row."""
+    """Tables of the metrics, of accuracy and calibration by length, and of the confusion of the first row."""
     parts = [_metrics_table(rows), _length_table(rows)]
     if len(labels) <= MOST_LABELS:
         parts.append(_confusion_table(rows[0], labels))
@@ -30,9 +30,12 @@ def _metrics_table(rows: Sequence[Row]) -> str:
 
 
 def _length_table(rows: Sequence[Row]) -> str:
-    lines = [["accuracy by words", *(_range(stretch) for stretch in rows[0].stretches)]]
+    lines = [["by words", *(_range(stretch) for stretch in rows[0].stretches)]]
     lines.append(["texts", *(f"{stretch.examples:,}" for stretch in rows[0].stretches)])
-    lines += [[row.name, *(shown(stretch.accuracy) for stretch in row.stretches)] for row in rows]
+    for title, name in (("accuracy", "accuracy"), ("ECE", "calibration_error")):
+        for row in rows:
+            values = (getattr(stretch, name) for stretch in row.stretches)
+            lines.append([f"{title}, {row.name}", *map(shown, values)])
     return aligned(lines)
 
 

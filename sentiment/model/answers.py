@@ -12,6 +12,6 @@ def labels_of(model, texts: str | list[str], force: bool = False) -> str | list[
     if isinstance(texts, str):
         return labels_of(model, [texts], force)[0]
     labels = [model.labels[index] for index in model.probabilities(texts).argmax(axis=-1)]
-    if force or not hasattr(model, "reasons"):
+    if force:
         return labels
     return [None if reason else label for reason, label in zip(model.reasons(texts), labels, strict=True)]

@@ -10,6 +10,7 @@ from sentiment.config import NETWORK, POOLINGS, STACK, SentimentConfig
 from sentiment.data.labels import load_labels, save_labels
 from sentiment.model.answers import labels_of
 from sentiment.model.batching import graph_of_ids, read_in_batches, softmax
+from sentiment.text.known import KnownWords
 from sentiment.text.words import encode_words, split_words
 from shared.data.objects import DATA, texts_of
 from shared.layers import AttentionPooling, RecurrentStack, masked_max, masked_mean
@@ -48,6 +49,7 @@ class SentimentClassifier(SavedAsRun, keras.Model):
         output_dropout: rate on the pooled vector.
         recurrent_weight_dropout: rate on the weights of the recurrent kernels.
         window: steps of truncated backpropagation; longer texts carry their state on.
+        most_surprise: see `sentiment.text.known.KnownWords`, which says which texts get no label.
         seed: of all dropout; None: a random one.
 
     Call arguments:
@@ -90,6 +92,7 @@ class SentimentClassifier(SavedAsRun, keras.Model):
         output_dropout: float = 0.0,
         recurrent_weight_dropout: float = 0.0,
         window: int = 512,
+        most_surprise: float | None = None,
         seed: int | None = None,
         name: str = "sentiment",
         **kwargs,
@@ -98,6 +101,7 @@ class SentimentClassifier(SavedAsRun, keras.Model):
         super().__init__(name=name, **kwargs)
         self.supports_masking = True
         self.vocabulary = vocabulary if isinstance(vocabulary, Vocabulary) else Vocabulary(vocabulary)
+        self.known_words = KnownWords(self.vocabulary, most_surprise)
         self.labels = tuple(labels)
         self.settings = {key: given[key] for key in NETWORK}
         _check(self.labels, pooling, window)
@@ -258,6 +262,10 @@ class SentimentClassifier(SavedAsRun, keras.Model):
         if isinstance(texts, str):
             return self.probabilities([texts], progress)[0]
         return self.probabilities_of_ids([self.encode(text) for text in texts], progress)
+
+    def reasons(self, texts: Sequence[str]) -> list[str | None]:
+        """Why each text gets no label: the model does not know enough of its words. None: it gets one."""
+        return [self.known_words.reason(split_words(text)) for text in texts]
 
     def probabilities_of_ids(
         self, sequences: Sequence[np.ndarray], progress: Callable[[int], object] | None = None

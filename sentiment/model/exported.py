@@ -8,6 +8,7 @@ import numpy as np
 from sentiment.model.answers import labels_of
 from sentiment.model.batching import batches_of_like_length, read_in_batches, softmax
 from sentiment.text.graph import encode_texts
+from sentiment.text.known import KnownWords
 from sentiment.text.words import encode_words, split_words
 from shared.data.objects import texts_of
 from shared.export import ExportError, open_export
@@ -29,6 +30,7 @@ class ExportedSentiment:
         vocabulary: the `shared.text.vocabulary.Vocabulary` that the SavedModel contains.
         settings: those of the exported model.
         temperature: the number by which logits are divided before the softmax.
+        known_words: says which texts get no label.
 
     Raises:
         UserError: the folder was not written by `sentiment.export`, does not load, or its files were not
@@ -49,6 +51,7 @@ class ExportedSentiment:
             raise ExportError(
                 f"{path}/{SETTINGS_FILE} is damaged ({error!r}). Export the model again."
             ) from error
+        self.known_words = KnownWords(self.vocabulary, self.settings.get("most_surprise"))
         outputs = self._export.signatures["serving_default"].structured_outputs
         size = outputs["probabilities"].shape[-1]
         if checksum(self.vocabulary.tokens) != expected or len(self.labels) != size:
@@ -83,6 +86,10 @@ class ExportedSentiment:
         if found is None:
             raise TypeError(f"expected a text or several, got {type(texts).__name__}")
         return labels_of(self, found, force)
+
+    def reasons(self, texts: Sequence[str]) -> list[str | None]:
+        """Why each text gets no label, as from `SentimentClassifier`."""
+        return [self.known_words.reason(split_words(text)) for text in texts]
 
     def probabilities_of_ids(
         self, sequences: Sequence[np.ndarray], progress: Callable[[int], object] | None = None

@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from sentiment.text.graph import GraphWords
+from sentiment.text.graph import GraphKnownWords, GraphWords
 from shared.export import concrete_function
 
 
@@ -11,7 +11,8 @@ def sentiment_signatures(model) -> tuple[dict, list]:
 
     - `serving_default`: `texts` `(batch,)` string to `labels` `(batch,)` string, the most probable ones,
       `probabilities` `(batch, labels)` float32, calibrated by the model's temperature, and `label_names`
-      `(labels,)` string, in the order of the probabilities.
+      `(labels,)` string, in the order of the probabilities. `withheld` `(batch,)` bool says which labels are
+      withheld, that is, empty, and `reason` `(batch,)` string why, by `sentiment.text.known`.
     - `encode`: `texts` `(batch,)` string to `tokens` `(batch, time)` int32, the ids of start, words and end,
       padded on the right, and `mask` `(batch, time)` bool, False at padding.
     - `read`: `tokens` and `mask` to `logits` `(batch, labels)` float32, not yet divided by the temperature.
@@ -26,12 +27,15 @@ def sentiment_signatures(model) -> tuple[dict, list]:
         Concrete functions by the names of their signatures; and the variables and the lookup table that they
         read, which the SavedModel has to contain.
     """
-    words = GraphWords(model.vocabulary)
+    words, known_words = GraphWords(model.vocabulary), GraphKnownWords(model.known_words)
     names = tf.constant(list(model.labels))
     temperature = model.temperature
 
     def encode(texts):
-        tokens, lengths = words.encode(texts)
+        return masked(words.look_up(words.split(texts)))
+
+    def masked(ids):
+        tokens, lengths = words.bounded(ids)
         return {"tokens": tokens, "mask": tf.sequence_mask(lengths, tf.shape(tokens)[1])}
 
     def read(tokens, mask):
@@ -42,9 +46,14 @@ def sentiment_signatures(model) -> tuple[dict, list]:
         return {"logits": model(tokens, mask=mask, training=False)[:rows]}
 
     def serving_default(texts):
-        logits = read(**encode(texts))["logits"]
+        split = words.split(texts)
+        ids = words.look_up(split)
+        logits, reason = read(**masked(ids))["logits"], known_words.reasons(split, ids)
+        withheld = reason != ""
         return {
-            "labels": tf.gather(names, tf.argmax(logits, axis=1)),
+            "labels": tf.where(withheld, "", tf.gather(names, tf.argmax(logits, axis=1))),
+            "withheld": withheld,
+            "reason": reason,
             "probabilities": tf.nn.softmax(logits / temperature),
             "label_names": tf.identity(names),
         }

@@ -83,13 +83,20 @@ def check_export(folder: Path, model) -> None:
         ("encode", "mask"): mask,
         ("read", "logits"): np.concatenate([model.logits([ids]) for ids in sequences]),
         ("serving_default", "probabilities"): np.stack([model.probabilities(text) for text in texts]),
-        ("serving_default", "label_names"): np.array([name.encode() for name in model.labels], object),
+        ("serving_default", "reason"): _encoded(reason or "" for reason in model.reasons(texts)),
+        ("serving_default", "label_names"): _encoded(model.labels),
     }
     for (signature, name), values in expected.items():
         _compare(signature, name, answers[signature][name], values)
     answer = answers["serving_default"]
+    withheld = answer["reason"] != b""
     most_probable = answer["label_names"][answer["probabilities"].argmax(axis=1)]
-    _compare("serving_default", "labels", answer["labels"], most_probable)
+    _compare("serving_default", "withheld", answer["withheld"], withheld)
+    _compare("serving_default", "labels", answer["labels"], np.where(withheld, b"", most_probable))
+
+
+def _encoded(texts) -> np.ndarray:
+    return np.array([text.encode() for text in texts], object)
 
 
 def _random_texts(model) -> list[str]:

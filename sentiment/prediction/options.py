@@ -37,7 +37,7 @@ def add_input_options(parser: Parser) -> None:
 
 
 def add_result_options(parser: Parser) -> None:
-    """Adds `--format`, `--output` and `--abstain-below`, and the options of explanations."""
+    """Adds `--format`, `--output`, `--abstain-below` and `--force`, and the options of explanations."""
     parser.add_argument(
         "--format",
         choices=tuple(FORMATS),
@@ -53,7 +53,13 @@ def add_result_options(parser: Parser) -> None:
         type=share,
         default=0.0,
         metavar="P",
-        help="give no label where the highest probability is below P (default: always give one)",
+        help="give no label where the highest probability is below P (default: 0)",
+    )
+    parser.add_argument(
+        "--force",
+        action="store_true",
+        help="give a label also to texts of which the model does not know enough words, such as those in "
+        "another language (default: withhold it and say why)",
     )
     parser.add_argument(
         "--explain",

@@ -16,16 +16,17 @@ from shared.pipeline import Job, open_file
 from shared.system.cli import UserError
 
 
-def sentiment_job(model: str, text_column: str, batch_size: int) -> Job:
+def sentiment_job(model: str, text_column: str, batch_size: int, force: bool = False) -> Job:
     """The job that classifies texts; a record is that of `sentiment.predict --format jsonl`, and its `file`.
 
     Args:
         model: a model that all workers can load: a preset, or a folder that they all see.
         text_column: column or field of the text in a table.
         batch_size: texts that the model reads at once.
+        force: gives a label also where the model does not know enough of the words.
     """
     read = partial(read_items, text_column=text_column)
-    return Job(read, partial(APP.load, model), classify, key_of, batch_size)
+    return Job(read, partial(APP.load, model), partial(classify, force=force), key_of, batch_size)
 
 
 def key_of(record: dict) -> str:
@@ -47,9 +48,10 @@ def read_items(path: str, text_column: str) -> Iterator[tuple[str, tuple[str, It
         yield f"{path}:0", (path, Item(path, 0, None, {}, str(error)))
 
 
-def classify(model: Any, pairs: Sequence[tuple[str, tuple[str, Item]]]) -> list[dict]:
-    """The record of each text, with its label or an error."""
-    results = classify_texts(model, (item for _, (_, item) in pairs), batch_size=len(pairs))
+def classify(model: Any, pairs: Sequence[tuple[str, tuple[str, Item]]], force: bool = False) -> list[dict]:
+    """The record of each text, with its label, or why there is none."""
+    items = (item for _, (_, item) in pairs)
+    results = classify_texts(model, items, batch_size=len(pairs), force=force)
     writer = JsonWriter(model.labels, color=False)
     records = (json.loads(line) for result in results for line in writer.lines(result))
     return [{**record, "file": file} for (_, (file, _)), record in zip(pairs, records, strict=True)]

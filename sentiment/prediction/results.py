@@ -2,6 +2,7 @@
 
 import csv
 import io
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -23,11 +24,12 @@ from shared.system.output import open_output, print_error
 if TYPE_CHECKING:
     from sentiment.prediction.explain import DeletionCurve, Explanation
 
-ABSTAINED = "abstained"
+# In place of a label: the model is not sure enough, or does not know enough of the words.
+ABSTAINED, WITHHELD = "abstained", "withheld"
 SHOWN = 100  # characters of a text in its line
 
 # Keys of a JSON result; a field of the input with one of these names is written as input_NAME.
-OWN_FIELDS = ("line", "text", "label", "probability", "probabilities", "reason", "note", "error")
+OWN_FIELDS = ("line", "text", "label", "probability", "probabilities", "withheld", "reason", "note", "error")
 OWN_FIELDS += ("explanation", "deletion")
 
 
@@ -38,10 +40,11 @@ class Result(NamedTuple):
         item: the text and its location, or why there is none.
         probabilities: of each label of the model, by name; empty for an error.
         likeliest: the label of the highest probability, or None for an error.
-        reason: why the model abstains from that label, or None.
+        reason: why there is no label, or None.
         note: what to know about the text, or None.
         explanation: which words decided, or None.
         deletion: how the probability falls without the words of the largest weights, or None.
+        is_withheld: whether the label is withheld because the model does not know enough of the words.
     """
 
     item: Item
@@ -51,16 +54,17 @@ class Result(NamedTuple):
     note: str | None = None
     explanation: "Explanation | None" = None
     deletion: "DeletionCurve | None" = None
+    is_withheld: bool = False
 
     @property
     def label(self) -> str | None:
-        """The label that is given: None for an error, and where the model abstains."""
+        """The label that is given: None for an error, and where it is withheld or the model abstains."""
         return None if self.reason else self.likeliest
 
     @property
     def shown_label(self) -> str:
         """The label for people to read."""
-        return self.label or ABSTAINED
+        return self.label or (WITHHELD if self.is_withheld else ABSTAINED)
 
     @property
     def probability(self) -> float:
@@ -74,11 +78,19 @@ class Result(NamedTuple):
 
 
 class Counts(NamedTuple):
-    """Numbers of results, of errors among them, and of texts for which the model abstained."""
+    """Numbers of results, of errors among them, and of texts without a label.
+
+    Attributes:
+        results: all of them.
+        errors: texts that could not be used.
+        abstained: texts for which the model is not sure enough.
+        withheld: texts of which it does not know enough words.
+    """
 
     results: int
     errors: int
     abstained: int
+    withheld: int
 
 
 def write_results(
@@ -103,16 +115,32 @@ def write_results(
         UserError: the file cannot be written.
     """
     writer = FORMATS[form](labels, color)
-    done = errors = abstained = 0
+    done = errors = abstained = withheld = 0
     with open_output(path) as write:
         write(writer.header)
         for result in results:
-            done, abstained = done + 1, abstained + bool(result.reason)
+            done, withheld = done + 1, withheld + result.is_withheld
+            abstained += result.reason is not None and not result.is_withheld
             if result.item.error is not None:
                 errors += 1
                 print_error(f"{result.item.place}: {result.item.error}")
             write("".join(f"{line}\n" for line in writer.lines(result)))
-    return Counts(done, errors, abstained)
+    return Counts(done, errors, abstained, withheld)
+
+
+def print_counts(counts: Counts, abstain_below: float) -> None:
+    """Says on standard error how many texts have no label, and why."""
+    if counts.errors:
+        print(f"{counts.errors} of {counts.results} texts could not be used.", file=sys.stderr)
+    if counts.withheld:
+        print(
+            f"{counts.withheld} of {counts.results} labels withheld: the model does not know enough of the "
+            "words. --force gives a label all the same.",
+            file=sys.stderr,
+        )
+    if abstain_below:
+        answered = counts.results - counts.errors
+        print(f"{counts.abstained} of {answered} texts below {abstain_below:g}: abstained.", file=sys.stderr)
 
 
 class TextWriter:
@@ -121,7 +149,7 @@ class TextWriter:
     header = ""
 
     def __init__(self, labels: Sequence[str], color: bool):
-        self._width, self._color = max(map(len, (*labels, ABSTAINED))), color
+        self._width, self._color = max(map(len, (*labels, ABSTAINED, WITHHELD))), color
 
     def lines(self, result: Result) -> list[str]:
         """The lines of a result, with its explanation below."""
@@ -155,6 +183,7 @@ class JsonWriter:
             return [json_line(record | {"error": item.error})]
         record["probability"] = round(result.probability, DIGITS)
         record["probabilities"] = {name: round(p, DIGITS) for name, p in result.probabilities.items()}
+        record |= {"withheld": True} if result.is_withheld else {}
         record |= {"reason": result.reason} if result.reason else {}
         record |= {"note": result.note} if result.note else {}
         if result.explanation is not None:

@@ -10,7 +10,6 @@ from sentiment.prediction.inputs import Item
 from sentiment.prediction.results import Result
 from sentiment.text.words import encode_words, split_words
 from shared.system.cli import UserError
-from shared.text.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from sentiment.model.classifier import SentimentClassifier
@@ -23,6 +22,7 @@ def classify_texts(
     *,
     batch_size: int = 64,
     abstain_below: float = 0.0,
+    force: bool = False,
     explainer: "Explainer | None" = None,
 ) -> Iterator[Result]:
     """Classifies a stream of texts, batch by batch. Each text is split into words once.
@@ -32,7 +32,8 @@ def classify_texts(
         items: the texts, taken as needed. Those with an error become results with that error.
         batch_size: number of texts read by the model at a time.
         abstain_below: no label is given where the highest probability is below this.
-        explainer: explains each text; None: no explanations.
+        force: gives a label also where the model does not know enough of the words.
+        explainer: explains each text that has a label; None: no explanations.
 
     Yields:
         A `sentiment.prediction.results.Result` for each item, in their order.
@@ -45,15 +46,15 @@ def classify_texts(
                 yield Result(item, {}, None)
                 continue
             reading = next(readings)
-            result = _result(model, item, reading, abstain_below)
-            yield result if explainer is None else _explained(result, reading.words, explainer)
+            result = _result(model, item, reading, abstain_below, force)
+            explains = explainer is not None and not result.is_withheld
+            yield _explained(result, reading.words, explainer) if explains else result
 
 
 class _Reading(NamedTuple):
-    """The words of a text, their ids between start and end, and the probabilities `(labels,)`."""
+    """The words of a text, and the probabilities `(labels,)`."""
 
     words: list[str]
-    ids: np.ndarray
     probabilities: np.ndarray
 
 
@@ -61,26 +62,19 @@ def _read(model, texts: Sequence[str]) -> list[_Reading]:
     words = [split_words(text) for text in texts]
     ids = [encode_words(model.vocabulary, words_of_text) for words_of_text in words]
     probabilities = model.probabilities_of_ids(ids) if ids else ()
-    return [_Reading(*reading) for reading in zip(words, ids, probabilities, strict=True)]
+    return [_Reading(*reading) for reading in zip(words, probabilities, strict=True)]
 
 
-def _result(model, item: Item, reading: _Reading, abstain_below: float) -> Result:
+def _result(model, item: Item, reading: _Reading, abstain_below: float, force: bool) -> Result:
     probabilities = dict(zip(model.labels, map(float, reading.probabilities), strict=True))
     likeliest = max(probabilities, key=probabilities.get)
+    unknown = model.known_words.reason(reading.words)
+    if unknown and not force:
+        return Result(item, probabilities, likeliest, unknown, is_withheld=True)
     reason = None
     if probabilities[likeliest] < abstain_below:
         reason = f"{likeliest} is likeliest, but below {abstain_below:g}"
-    return Result(item, probabilities, likeliest, reason, _note(reading))
-
-
-def _note(reading: _Reading) -> str | None:
-    """What the probabilities do not show: that there was nothing for the model to read."""
-    if not reading.words:
-        return "no words"
-    if not any(character.isalnum() for word in reading.words for character in word):
-        return "no words, only symbols"
-    is_unknown = reading.ids[1:-1] == Vocabulary.UNK
-    return "the model knows none of the words" if is_unknown.all() else None
+    return Result(item, probabilities, likeliest, reason, unknown)
 
 
 def _explained(result: Result, words: Sequence[str], explainer: "Explainer") -> Result:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 import numpy as np
 import tensorflow as tf
 
+from sentiment.text import known
 from sentiment.text.words import fold_table, rules
 from shared.text.vocabulary import Vocabulary
 
@@ -49,9 +50,15 @@ class GraphWords:
             Ids `(batch, longest)` int32: START, the words, END, and PAD on the right; and the number of ids
             of each text without PAD, `(batch,)` int32.
         """
+        return self.bounded(self.look_up(self.split(texts)))
+
+    def look_up(self, words: tf.RaggedTensor) -> tf.RaggedTensor:
+        """The ids `(batch, words)` int32 of words from `split`."""
+        return words.with_values(self.table.lookup(words.values))
+
+    def bounded(self, ids: tf.RaggedTensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """The ids of words as `encode` returns them, with START, END and PAD."""
         start, end, pad = self._ends
-        words = self.split(texts)
-        ids = words.with_values(self.table.lookup(words.values))
         one_each = tf.ones([ids.nrows(), 1], tf.int32)
         ids = tf.concat([start * one_each, ids, end * one_each], axis=1)
         return ids.to_tensor(pad, shape=(None, None)), tf.cast(ids.row_lengths(), tf.int32)
@@ -70,6 +77,41 @@ class GraphWords:
         """The code points that replace code points `(characters,)`; below 0: none."""
         page = tf.gather(self._page_of, codes // _PAGE)
         return codes + tf.gather_nd(self._pages, tf.stack([page, codes % _PAGE], axis=1))
+
+
+class GraphKnownWords:
+    """`sentiment.text.known.KnownWords` for use inside a graph.
+
+    Args:
+        known_words: says the same in Python.
+    """
+
+    def __init__(self, known_words: known.KnownWords):
+        self._counts, self._surprise = tf.constant(known_words.counts), tf.constant(known_words.surprise)
+        self._most, self._unknown = known_words.most_surprise, known_words.vocabulary.UNK
+
+    def reasons(self, words: tf.RaggedTensor, ids: tf.RaggedTensor) -> tf.Tensor:
+        """Why texts get no label, `(batch,)` string; empty: they get one.
+
+        Args:
+            words: `(batch, words)` string, from `GraphWords.split`.
+            ids: `(batch, words)` int32, from `GraphWords.look_up`.
+        """
+        has_letter = tf.strings.regex_full_match(words.values, r"(?s).*\pL.*")
+        counts = tf.gather(self._counts, ids.values) & (has_letter | (ids.values != self._unknown))
+        counted = tf.ragged.boolean_mask(ids, ids.with_values(counts))
+        number = tf.cast(counted.row_lengths(), tf.float32)
+        is_known = counted.with_values(tf.cast(counted.values != self._unknown, tf.int32))
+        known_number = tf.reduce_sum(is_known, axis=1)
+        surprise = tf.reduce_sum(counted.with_values(tf.gather(self._surprise, counted.values)), axis=1)
+        mean = (surprise + known.ADDED * known.ADDED_SURPRISE) / (number + known.ADDED)
+        shares = tf.strings.as_string(known_number) + " of " + tf.strings.as_string(counted.row_lengths())
+        reasons = tf.where(mean > self._most, known.RARE, "")
+        few = tf.cast(known_number, tf.float32) < known.LEAST_KNOWN * number
+        reasons = tf.where(few, known.FEW_KNOWN + shares + known.WORDS, reasons)
+        reasons = tf.where(known_number < 1, known.NONE_KNOWN, reasons)
+        nothing = tf.where(words.row_lengths() < 1, known.NO_WORDS, known.ONLY_SYMBOLS)
+        return tf.where(number < 1, nothing, reasons)
 
 
 def _pages() -> tuple[np.ndarray, np.ndarray]:

@@ -1,5 +1,6 @@
 """What a run makes of its reviews before training: words, labels, vocabulary and targets."""
 
+import math
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -8,13 +9,16 @@ from sentiment.config import READING, SentimentConfig
 from sentiment.data.labels import load_labels, save_labels
 from sentiment.data.load import load_reviews
 from sentiment.data.reviews import Review, ReviewData, print_problems
+from sentiment.text.known import KnownWords
 from sentiment.text.words import split_words
+from shared.commands import settle
 from shared.runs.checksums import items_checksum
 from shared.runs.folder import RunFolder
 from shared.system.cli import UserError
 from shared.system.progress import progress_bar
 from shared.text.vocabulary import Vocabulary
 
+LOOKED_AT = 2000  # reviews, to see how rare their words are
 COLUMNS = ("text_column", "label_column", "split_column", "validation_fraction", "seed", *READING)
 
 
@@ -89,6 +93,29 @@ def run_vocabulary(
     vocabulary = given or Vocabulary.build(words, config.min_count, config.max_vocabulary)
     vocabulary.save(run.vocabulary_file)
     return vocabulary
+
+
+def suit_surprise(
+    config: SentimentConfig, run: RunFolder, vocabulary: Vocabulary, words: Sequence[Sequence[str]]
+) -> SentimentConfig:
+    """The settings, with a mean surprise above which texts get no label that suits the reviews.
+
+    Reviews in another language than the model to start from consist of its rare and new words. The limit is
+    raised where more than one review in a hundred would get no label; if it was given, it stays.
+
+    Args:
+        config: settings of the run.
+        run: its folder; the limit is saved there.
+        vocabulary: of the run.
+        words: the words of the reviews, of which some are looked at.
+    """
+    known = KnownWords(vocabulary)
+    sample = words[:: -(-len(words) // LOOKED_AT)]
+    needed = np.quantile([known.mean_surprise(of_text) for of_text in sample], 0.99)
+    if needed <= known.most_surprise:
+        return config
+    value = math.ceil(100 * needed) / 100
+    return settle(run, config, {"most_surprise": value}, "the words of the reviews")
 
 
 def label_indices(reviews: Sequence[Review], labels: Sequence[str]) -> np.ndarray:

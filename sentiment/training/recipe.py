@@ -90,7 +90,7 @@ def suited(config: SentimentConfig, data: ReviewData, given: Collection[str] = (
         config = dataclasses.replace(config, init_from=_default_start(config, data.split("train"), given))
     config = with_network_of_start(config, given)
     layers = config.layers
-    if config.batch_size or config.epochs or config.learning_rate:
+    if config.batch_size or config.epochs or config.learning_rate or config.pieces:
         layers = layers or "all"  # whoever says how to train the network wants it trained
     return config.filled(recipe(examples, validation, bool(config.init_from), layers))
 

@@ -12,18 +12,20 @@ from sentiment.training.head import fitted_model, train_output
 from sentiment.training.loss import Loss
 from sentiment.training.optimizer import make_optimizer
 from sentiment.training.outcome import check_learned
+from sentiment.training.pieces import Pieces, SentenceTeacher
 from sentiment.training.preparation import (
     data_checksums,
     label_indices,
     run_labels,
     run_vocabulary,
+    suit_surprise,
     words_of_splits,
 )
 from sentiment.training.pretraining import prepare_language_model
 from sentiment.training.probe import make_probe
 from sentiment.training.start import extended_vocabulary, load_start, start_from
 from sentiment.training.teaching import taught_texts
-from sentiment.training.validation import Validation
+from sentiment.training.validation import MIXED, Validation
 from shared.runs.folder import RunFolder
 from shared.system.cli import UserError
 from shared.training.loop import TrainResult, train
@@ -75,6 +77,7 @@ def train_sentiment(
     if start is not None:
         given = extended_vocabulary(start, words["train"], config.min_count)
     vocabulary = run_vocabulary(config, run, words["train"], given, has_checkpoint)
+    config = suit_surprise(config, run, vocabulary, words["train"])
     model = SentimentClassifier.from_settings(
         config, vocabulary, labels, dtype=choose_policy(config.precision)
     )
@@ -93,14 +96,25 @@ def train_sentiment(
         result = train_output(run, model, sequences, targets, ids["validation"], indices["validation"])
         check_learned(run, model, result, ids, indices)
         return result
-    if start is not None:
+    pieces = Pieces(sequences, vocabulary) if config.pieces else None
+    if start is not None and pieces is None:
         fitted_model(model, sequences, targets)
-    # Batches of few reviews would shift the moments that the output layer was fitted with.
+    # Batches of few reviews would shift the moments that the output layer was fitted with, and batches of
+    # pieces have others than batches of reviews.
     model.normalization.trainable = not config.init_from
-    batches = ReviewBatches(sequences, targets, config.batch_size, config.window, config.seed)
+    batches = ReviewBatches(
+        sequences,
+        targets,
+        config.batch_size,
+        config.window,
+        config.seed,
+        pieces=pieces,
+        teacher=SentenceTeacher(pieces, targets, vocabulary) if pieces else None,
+        share=config.pieces,
+    )
     _check_shares(config, batches.batch_size, replicas)
     pretrained = bool(config.init_from) or language_model is not None
-    choosing = {"monitor": "val_log_loss", "mode": "min"}
+    choosing = {"monitor": MIXED if pieces else "val_log_loss", "mode": "min"}
     if config.saved_epoch == "last":
         choosing = {"monitor": "epoch", "mode": "max"}
     result = train(
@@ -112,7 +126,13 @@ def train_sentiment(
         schedule=cosine(config.learning_rate, config.warmup),
         steps_per_epoch=batches.steps_per_epoch,
         run=run,
-        evaluate=Validation(model, ids["train"], ids["validation"], indices["validation"]),
+        evaluate=Validation(
+            model,
+            ids["train"],
+            ids["validation"],
+            indices["validation"],
+            pieces=Pieces(ids["validation"], vocabulary) if config.pieces else None,
+        ),
         **choosing,
         patience=config.patience,
         clip_norm=config.clip_norm,

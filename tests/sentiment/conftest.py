@@ -11,6 +11,7 @@ from sentiment import export
 from sentiment.config import SentimentConfig
 from sentiment.data.labels import save_labels
 from sentiment.model.classifier import SentimentClassifier
+from sentiment.text.known import KnownWords
 from shared.runs.folder import RunFolder
 from shared.system.cli import run_script
 from shared.text.vocabulary import Vocabulary
@@ -36,7 +37,7 @@ ODD_TEXTS = [
 class FakeModel:
     """Likes a text the more often it says good; a stand-in for the model."""
 
-    labels, vocabulary = ("negative", "positive"), VOCABULARY
+    labels, vocabulary, known_words = ("negative", "positive"), VOCABULARY, KnownWords(VOCABULARY)
 
     def __init__(self):
         self.batches = []

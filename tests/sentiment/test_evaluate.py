@@ -125,19 +125,29 @@ def test_figures_are_those_of_the_models_probabilities(place, record, split, cou
     assert figures["f1"] == dict(zip(("bad", "fine", "good"), expected.f1, strict=True))
 
 
-def test_accuracy_by_words_counts_every_text(place, record):
+def test_measures_by_words_count_every_text(place, record):
     figures = record("--no-baseline")[0]["scores"]["model"]
     reviews = load_reviews(place / "reviews.csv").split("validation")
     words = np.array([len(split_words(review.text)) for review in reviews])
-    counts = [
-        int(((words >= low) & (words <= high)).sum()) for low, high in ((0, 100), (101, 200), (201, 400))
-    ]
-    assert min(counts[:2]) > 5
-    assert [stretch["examples"] for stretch in figures["by_words"]] == [*counts, 0, 0]
-    assert [stretch["last"] for stretch in figures["by_words"]] == [100, 200, 400, 800, None]
+    ends = [(0, 5), (6, 10), (11, 25), (26, 100), (101, 400)]
+    counts = [int(((words >= low) & (words <= high)).sum()) for low, high in ends]
+    assert min(counts[0], *counts[3:]) >= 3
+    assert [stretch["examples"] for stretch in figures["by_words"]] == [*counts, 0]
+    assert [stretch["last"] for stretch in figures["by_words"]] == [5, 10, 25, 100, 400, None]
     right = sum(stretch["examples"] * (stretch["accuracy"] or 0) for stretch in figures["by_words"])
     assert right == pytest.approx(figures["accuracy"] * 33)
-    assert figures["by_words"][-1]["accuracy"] is None
+    assert (figures["by_words"][-1]["accuracy"], figures["by_words"][-1]["calibration_error"]) == (None, None)
+    assert all(
+        0 <= stretch["calibration_error"] <= 1 for stretch in figures["by_words"] if stretch["examples"]
+    )
+
+
+def test_texts_without_enough_known_words_are_counted(place, record, tmp_path):
+    rows = [("was great", "good"), ("war wunderbar", "good"), ("so und so oder anders auch nicht", "bad")]
+    odd = write_rows(tmp_path / "odd.csv", rows, ("text", "label"))
+    found, out = record("--data", odd, "--split", "all", "--no-baseline")
+    assert found["scores"]["model"]["withheld"] == 2
+    assert "2 of 3 texts have too few known words, and sentiment.predict withholds their labels." in out
 
 
 def test_the_baseline_is_fitted_to_the_training_part(place, record):
@@ -173,14 +183,16 @@ def test_the_tables_name_model_data_rule_and_split(place, run):
     assert [line[:22].strip() for line in lines[1:]] == names
     lines = by_words.splitlines()
     assert re.findall(r"\d+ \w+ \w+", lines[0]) == [
-        "0 to 100",
-        "101 to 200",
-        "201 to 400",
-        "401 to 800",
-        "801 or more",
+        "0 to 5",
+        "6 to 10",
+        "11 to 25",
+        "26 to 100",
+        "101 to 400",
+        "401 or more",
     ]
-    assert [line[:22].strip() for line in lines[1:]] == ["texts", *names]
-    assert lines[2].split()[-2:] == ["-", "-"]
+    titles = ["texts", *(f"{metric}, {name}" for metric in ("accuracy", "ECE") for name in names)]
+    assert [line[:32].strip() for line in lines[1:]] == titles
+    assert all(line.split()[-1] == "-" for line in lines[2:])
     lines = confusion.splitlines()
     assert lines[0].split() == ["right,", "taken", "for", "bad", "fine", "good", "F1"]
     assert [line.split()[0] for line in lines[1:]] == ["bad", "fine", "good"]
@@ -195,9 +207,11 @@ def test_the_figures_printed_are_those_written(record):
     names = ("accuracy", "macro_f1", "auc", "log_loss", "calibration_error")
     for line, figures in zip(first[1:], found["scores"].values(), strict=True):
         assert line.split()[-5:] == [f"{figures[name]:.4f}" for name in names]
-    for line, figures in zip(by_words[2:], found["scores"].values(), strict=True):
-        accuracies = [stretch["accuracy"] for stretch in figures["by_words"]]
-        assert line.split()[-5:] == ["-" if value is None else f"{value:.4f}" for value in accuracies]
+    names = ("accuracy", "calibration_error")
+    rows = [(figures, name) for name in names for figures in found["scores"].values()]
+    for line, (figures, name) in zip(by_words[2:], rows, strict=True):
+        values = [stretch[name] for stretch in figures["by_words"]]
+        assert line.split()[-6:] == ["-" if value is None else f"{value:.4f}" for value in values]
     counts = [[int(count) for count in line.split()[1:4]] for line in confusion[1:]]
     assert counts == found["scores"]["model"]["confusion"]
 

@@ -17,6 +17,9 @@ class Sure:
     def probabilities(self, texts, progress=None):
         return np.tile(np.float32([1.0, 0.0]), (len(texts), 1))
 
+    def reasons(self, texts):
+        return [None if text else "no words" for text in texts]
+
 
 def test_a_label_never_thought_of_has_a_finite_cost():
     row = measure_model(Sure(), [Review("one word", "b", "x:1")])

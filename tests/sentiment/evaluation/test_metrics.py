@@ -7,9 +7,9 @@ from sklearn import metrics as official
 
 from sentiment.evaluation.metrics import (
     LENGTHS,
-    accuracy_by_length,
     calibration_error,
     measure,
+    measure_by_length,
 )
 
 
@@ -207,23 +207,29 @@ def test_probabilities_that_say_what_is_true_have_no_error():
 
 
 def test_stretches_hold_their_last_length():
-    words = [0, 100, 101, 200, 201, 400, 400, 801, 5000]
-    correct = [True, False, True, True, False, False, True, True, True]
-    found = accuracy_by_length(correct, words)
+    words = [0, 5, 6, 10, 11, 25, 25, 401, 5000]
+    correct = np.array([True, False, True, True, False, False, True, True, True])
+    likely = np.tile([0.75, 0.25], (len(words), 1))
+    found = measure_by_length(likely, 1 - correct, words)
     assert [(s.first, s.last, s.examples) for s in found] == [
-        (0, 100, 2),
-        (101, 200, 2),
-        (201, 400, 3),
-        (401, 800, 0),
-        (801, None, 2),
+        (0, 5, 2),
+        (6, 10, 2),
+        (11, 25, 3),
+        (26, 100, 0),
+        (101, 400, 0),
+        (401, None, 2),
     ]
-    assert [s.accuracy for s in found] == [0.5, 1.0, pytest.approx(1 / 3), None, 1.0]
+    assert [s.accuracy for s in found] == [0.5, 1.0, pytest.approx(1 / 3), None, None, 1.0]
+    expected = [0.25, 0.25, pytest.approx(0.75 - 1 / 3), None, None, 0.25]
+    assert [s.calibration_error for s in found] == expected
 
 
 def test_stretches_together_hold_everything():
     random = np.random.default_rng(5)
-    words, correct = random.integers(1200, size=333), random.random(333) < 0.7
-    found = accuracy_by_length(correct, words)
+    words, labels = random.integers(600, size=333), random.integers(3, size=333)
+    likely = random.dirichlet([1, 1, 1], size=333)
+    found = measure_by_length(likely, labels, words)
     assert len(found) == len(LENGTHS) + 1
     assert sum(s.examples for s in found) == 333
-    assert sum(s.examples * s.accuracy for s in found) == pytest.approx(correct.sum())
+    right = (likely.argmax(axis=1) == labels).sum()
+    assert sum(s.examples * s.accuracy for s in found) == pytest.approx(right)

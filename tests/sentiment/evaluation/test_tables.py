@@ -19,6 +19,9 @@ class Sure:
     def probabilities(self, texts, progress=None):
         return np.tile(np.float32([1.0, 0.0]), (len(texts), 1))
 
+    def reasons(self, texts):
+        return [None if text else "no words" for text in texts]
+
 
 def test_a_figure_that_is_undefined_is_a_dash():
     row = measure_model(Sure(), [Review("one word", "a", "x:1"), Review("", "a", "x:2")])
@@ -26,6 +29,7 @@ def test_a_figure_that_is_undefined_is_a_dash():
     assert lines[1].split()[2:] == ["1.0000", "1.0000", "-", "0.0000", "0.0000"]
     assert lines[-1].split() == ["b", "0", "0", "-"]
     found = figures(row, Sure.labels)
+    assert (row.withheld, found["withheld"]) == (1, 1)
     assert (found["auc"], found["f1"]) == (None, {"a": 1.0, "b": None})
     assert json.loads(json.dumps(found)) == found
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from sentiment.prediction.inputs import Item
-from sentiment.prediction.results import Counts, Result, write_results
+from sentiment.prediction.results import Counts, Result, print_counts, write_results
 from sentiment.prediction.shading import one_line
 from sentiment.text.words import split_words
 
@@ -56,15 +56,17 @@ def test_text_has_a_line_for_each_text_and_errors_stand_apart(capsys):
         failed(),
         result("", note="no words"),
         result("so so", best="mixed", reason="mixed is likeliest, but below 0.8", note="odd"),
+        result("gar nicht", reason="no word is known", is_withheld=True),
     ]
     counts, output = written(capsys, results, "text")
     assert output.out.splitlines() == [
         "good       0.712  A good film",
         "good       0.712  (no words)",
         "abstained  0.712  so so  (mixed is likeliest, but below 0.8; odd)",
+        "withheld   0.712  gar nicht  (no word is known)",
     ]
     assert output.err == "reviews.csv:4: not UTF-8\n"
-    assert counts == Counts(results=4, errors=1, abstained=1)
+    assert counts == Counts(results=5, errors=1, abstained=1, withheld=1)
 
 
 def test_a_text_is_one_line_that_commands_no_terminal(capsys):
@@ -173,6 +175,10 @@ def test_jsonl_of_a_text_without_an_answer(capsys):
     record = json.loads(output.out)
     assert record["label"] is None
     assert (record["reason"], record["note"], record["probability"]) == ("below 0.8", "no words", 0.7124)
+    assert "withheld" not in record
+    _, output = written(capsys, [result(reason="no words", is_withheld=True)], "jsonl")
+    record = json.loads(output.out)
+    assert (record["label"], record["withheld"], record["reason"]) == (None, True, "no words")
 
 
 def test_jsonl_has_all_weights_and_where_the_words_stand(capsys):
@@ -209,6 +215,7 @@ def test_csv(capsys):
         result('a "good"\nfilm, yes'),
         failed(),
         result(reason="below 0.8", note="odd"),
+        result(reason="no words", is_withheld=True),
     ]
     _, output = written(capsys, results, "csv")
     rows = list(csv.DictReader(io.StringIO(output.out)))
@@ -225,6 +232,21 @@ def test_csv(capsys):
     }
     assert [value for value in rows[1].values() if value] == ["4", "not UTF-8"]
     assert (rows[2]["label"], rows[2]["note"]) == ("abstained", "below 0.8; odd")
+    assert (rows[3]["label"], rows[3]["note"]) == ("withheld", "no words")
+
+
+@pytest.mark.parametrize(
+    ("counts", "lines"),
+    [
+        (Counts(9, 0, 0, 0), []),
+        (Counts(9, 2, 0, 1), ["2 of 9 texts could not be used.", "1 of 9 labels withheld: ", "below 0.5"]),
+    ],
+)
+def test_what_has_no_label_is_counted_on_standard_error(counts, lines, capsys):
+    print_counts(counts, abstain_below=0.5 if lines else 0.0)
+    shown = capsys.readouterr().err.splitlines()
+    assert len(shown) == len(lines)
+    assert all(line in text for line, text in zip(lines, shown, strict=True))
 
 
 def test_what_was_written_stays_when_the_run_is_stopped(tmp_path):

@@ -16,7 +16,7 @@ def test_stream_keeps_order_and_batches(fake_model, batch_size):
     assert [result.item for result in results] == items
     found = [result.probabilities["positive"] for result in results]
     np.testing.assert_allclose(found, [1 - 0.5 ** (1 + number) for number in range(7)])
-    assert [result.label for result in results[1:]] == ["positive"] * 6
+    assert [result.label for result in results] == [None, *["positive"] * 6]
     assert len(fake_model.batches) == -(-7 // batch_size)
 
 
@@ -35,7 +35,7 @@ def test_stream_takes_no_more_than_a_batch(fake_model):
 
 def test_stream_goes_on_after_errors(fake_model):
     bad = Item("x:2", 2, None, {}, "not JSON")
-    items = [*from_arguments(["good"]), bad, bad, *from_arguments([""])]
+    items = [*from_arguments(["good"]), bad, bad, *from_arguments(["a film"])]
     results = list(classify_texts(fake_model, items, batch_size=2))
     assert [(result.label, result.item.error) for result in results] == [
         ("positive", None),
@@ -49,7 +49,7 @@ def test_stream_goes_on_after_errors(fake_model):
 
 
 def test_no_label_below_the_wanted_probability(fake_model):
-    items = list(from_arguments(["", "good", "good good"]))
+    items = list(from_arguments(["film", "good", "good good"]))
     results = list(classify_texts(fake_model, items, abstain_below=0.75))
     assert [result.label for result in results] == [None, "positive", "positive"]
     assert results[0].reason == "negative is likeliest, but below 0.75"
@@ -57,23 +57,29 @@ def test_no_label_below_the_wanted_probability(fake_model):
 
 
 @pytest.mark.parametrize(
-    ("text", "note"),
+    ("text", "reason"),
     [
         ("a good film", None),
         ("xyzzy good", None),
+        ("good", None),
         ("", "no words"),
         (" \n\x00", "no words"),
         ("<br />&nbsp;", "no words"),
-        ("?! ...", "no words, only symbols"),
-        ("\U0001f600", "no words, only symbols"),
+        ("?! ...", "no words, only symbols or unknown numbers"),
+        ("\U0001f600", "no words, only symbols or unknown numbers"),
         ("\u0645\u0631\u062d\u0628\u0627", "the model knows none of the words"),
         ("xyzzy, plugh!", "the model knows none of the words"),
+        ("a foo bar xyzzy plugh", "the model knows only 1 of 5 words"),
     ],
 )
-def test_what_the_model_cannot_read_has_a_note(fake_model, text, note):
-    (result,) = classify_texts(fake_model, from_arguments([text]))
-    assert result.note == note
-    assert result.label in fake_model.labels
+def test_a_text_with_too_few_known_words_has_no_label_unless_forced(fake_model, text, reason):
+    (result,) = classify_texts(fake_model, from_arguments([text]), abstain_below=0.4)
+    assert (result.reason, result.is_withheld, result.note) == (reason, reason is not None, None)
+    assert result.label == (None if reason else result.likeliest)
+    (forced,) = classify_texts(fake_model, from_arguments([text]), force=True)
+    assert (forced.reason, forced.is_withheld, forced.note) == (None, False, reason)
+    assert forced.label == forced.likeliest
+    assert forced.probabilities == result.probabilities
 
 
 def test_each_text_is_split_once_also_for_its_explanation(fake_model, monkeypatch):
@@ -90,5 +96,5 @@ def test_each_text_is_split_once_also_for_its_explanation(fake_model, monkeypatc
 
     results = list(classify_texts(fake_model, from_arguments(["A good film", "!"]), explainer=Explainer()))
     assert split == ["A good film", "!"]
-    assert seen == [("A good film", "positive", ["a", "good", "film"]), ("!", "negative", ["!"])]
-    assert [result.explanation for result in results] == [["a", "good", "film"], ["!"]]
+    assert seen == [("A good film", "positive", ["a", "good", "film"])]  # a withheld label is not explained
+    assert [result.explanation for result in results] == [["a", "good", "film"], None]

@@ -216,6 +216,18 @@ def test_a_stopped_run_goes_on_bit_for_bit(tmp_path, table, undisturbed, stop_at
     assert_same_run(tmp_path / "run", undisturbed[0])
 
 
+def test_a_run_that_learns_from_pieces_goes_on_bit_for_bit(tmp_path, table, undisturbed, stop_at):
+    settings = {"init_from": str(undisturbed[0]), "pieces": 0.5, "epochs": 2, "layers": "all"}
+    result, run = run_training(tmp_path / "whole", table, **settings)
+    assert {"val_piece_accuracy", "val_mixed_log_loss"} <= set(result.best_metrics)
+    stop_at["reviews"](STEPS + 3)
+    with pytest.raises(Interrupted):
+        run_training(tmp_path / "stopped", table, **settings)
+    stop_at["reviews"](None)
+    _, resumed = run_training(tmp_path / "stopped", table, resume=True, **settings)
+    assert_same_run(run.path, resumed.path)
+
+
 def test_a_finished_run_says_so_when_it_is_resumed(undisturbed, capsys):
     before = (undisturbed[0] / "last.npz").read_bytes()
     assert run_script(train.main, ["--out", str(undisturbed[0]), "--resume"]) == 0

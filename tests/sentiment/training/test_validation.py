@@ -6,7 +6,8 @@ import pytest
 from sentiment.model.classifier import SentimentClassifier
 from sentiment.training import validation
 from sentiment.training.calibration import fit_temperature
-from sentiment.training.validation import Validation
+from sentiment.training.pieces import Pieces
+from sentiment.training.validation import MIXED, PIECES, Validation
 from shared.text.vocabulary import Vocabulary
 
 
@@ -44,3 +45,25 @@ def test_validation_fits_what_is_not_trained_and_measures_what_that_gives(monkey
     assert metrics["val_log_loss"] <= cross_entropies(logits, targets).mean() + 1e-6
     again = Validation(model, train, sequences, targets)(epoch=2)
     assert again == metrics  # what was fitted before does not count
+
+
+def test_pieces_share_in_the_temperature_and_the_moments_stay():
+    model, random = a_model(), np.random.default_rng(4)
+    sequences = [random.integers(4, 11, length).astype("int32") for length in (7, 9, 5)]
+    targets = np.array([0, 0, 1])
+    pieces = Pieces(sequences, Vocabulary((*Vocabulary.SPECIALS, *".bcdefg")))
+    before = [weight.numpy() for weight in model.normalization.weights]
+    metrics = Validation(model, sequences, sequences, targets, pieces)(epoch=1)
+    for weight, value in zip(model.normalization.weights, before, strict=True):
+        np.testing.assert_array_equal(weight, value)
+    drawn = pieces.draw(np.repeat([0, 1, 2], PIECES), np.random.default_rng(0))
+    logits, of_pieces = (model.logits(texts).astype("float64") for texts in (sequences, drawn))
+    labels = np.repeat(targets, PIECES)
+    temperature = fit_temperature(np.concatenate([logits, of_pieces]), [*targets, *labels])
+    assert metrics["temperature"] == pytest.approx(temperature, rel=1e-3)
+    expected = [
+        cross_entropies(some / temperature, right).mean()
+        for some, right in ((logits, targets), (of_pieces, labels))
+    ]
+    found = [metrics[name] for name in ("val_log_loss", "val_piece_log_loss", MIXED)]
+    np.testing.assert_allclose(found, [*expected, np.mean(expected)], rtol=1e-3)

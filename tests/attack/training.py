@@ -89,7 +89,11 @@ def result_of(out: Path) -> dict[str, object]:
     result: dict[str, object] = {}
     for path in sorted(out.rglob("*")):
         name = str(path.relative_to(out))
-        if path.is_dir() or "tensorboard" in name or path.name in (".lock", "previous.npz"):
+        if (
+            path.is_dir()
+            or "tensorboard" in name
+            or path.name in (".lock", "previous.npz", "diagnostics.jsonl")
+        ):
             continue
         result[name] = arrays_of(path) if path.suffix == ".npz" else path.read_bytes()
     return result

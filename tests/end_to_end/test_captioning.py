@@ -107,7 +107,12 @@ def assert_right(captions: dict[str, str], squares) -> None:
 def test_training_leaves_a_whole_run_folder_and_learns(trained):
     files = {"config.json", "vocabulary.json", "best.safetensors", "last.npz", "previous.npz", "history.csv"}
     files |= {"samples.txt", ".lock"}
-    assert {file.name for file in trained.iterdir()} == {*files, "tensorboard"}
+    assert {file.name for file in trained.iterdir()} == {
+        *files,
+        "curves.svg",
+        "diagnostics.jsonl",
+        "tensorboard",
+    }
     assert list((trained / "tensorboard").iterdir())
     history = list(csv.DictReader(io.StringIO((trained / "history.csv").read_text())))
     assert max(float(row["val_exact"]) for row in history) >= 0.75

@@ -111,7 +111,12 @@ def exported(trained, script, tmp_path_factory) -> Path:
 def test_training_leaves_a_whole_run_folder_and_learns(trained):
     files = {"config.json", "vocabulary.json", "best.safetensors", "last.npz", "previous.npz", "history.csv"}
     files |= {"samples.txt", ".lock"}
-    assert {file.name for file in trained.iterdir()} == {*files, "tensorboard"}
+    assert {file.name for file in trained.iterdir()} == {
+        *files,
+        "curves.svg",
+        "diagnostics.jsonl",
+        "tensorboard",
+    }
     history = list(csv.DictReader(io.StringIO((trained / "history.csv").read_text())))
     # Which sentence comes next is all that cannot be known: log 3 nats in some 24 characters.
     assert float(history[-1]["val_nats"]) < 0.3

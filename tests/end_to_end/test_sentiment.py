@@ -104,7 +104,13 @@ def exported(trained, script, tmp_path_factory) -> Path:
 def test_training_leaves_a_whole_run_folder(trained):
     files = {"config.json", "vocabulary.json", "labels.json", "best.safetensors", "last.npz", "history.csv"}
     files |= {"previous.npz", ".lock"}
-    assert {file.name for file in trained.iterdir()} == {*files, "tensorboard", "language_model"}
+    assert {file.name for file in trained.iterdir()} == {
+        *files,
+        "curves.svg",
+        "diagnostics.jsonl",
+        "tensorboard",
+        "language_model",
+    }
 
 
 def test_evaluate_prints_the_model_beside_the_baseline(trained, script, tmp_path):

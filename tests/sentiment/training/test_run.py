@@ -166,7 +166,13 @@ def pretrained(tmp_path_factory, table, more_texts):
 def test_what_a_run_leaves_behind(undisturbed, table):
     path, result = undisturbed
     files = {"config.json", "vocabulary.json", "labels.json", "best.safetensors", "last.npz", "history.csv"}
-    assert {file.name for file in path.iterdir()} == {*files, "previous.npz", "tensorboard"}
+    assert {file.name for file in path.iterdir()} == {
+        *files,
+        "curves.svg",
+        "diagnostics.jsonl",
+        "previous.npz",
+        "tensorboard",
+    }
     with (path / "history.csv").open(newline="") as file:
         columns, *rows = csv.reader(file)
     metrics = ["val_accuracy", "val_log_loss", "val_calibration_error", "temperature"]

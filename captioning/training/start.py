@@ -89,6 +89,11 @@ def count_tokens(config: CaptioningConfig, data: CaptionData) -> Vocabulary:
     return vocabulary
 
 
+def first_vocabulary(config: CaptioningConfig, data: CaptionData, known: Vocabulary | None) -> Vocabulary:
+    """The vocabulary of a new run: that of the captions, or that of the model it starts from, extended."""
+    return extend_vocabulary(config, data, known) if known else count_tokens(config, data)
+
+
 def extend_vocabulary(config: CaptioningConfig, data: CaptionData, known: Vocabulary) -> Vocabulary:
     """The vocabulary of a model to start from, and the new words of the training captions.
 

@@ -164,7 +164,7 @@ def suited(characters: int, optimizer: str, start: str = "") -> dict[str, Any]:
     is_few = characters < FEW_CHARACTERS
     return {
         "init_from": start,
-        "batch_size": min(128, max(characters // 3_400, 1)) if is_few else 128,
-        "epochs": 10,
+        "batch_size": min(128, max(characters // 3_300, 1)) if is_few else 128,
+        "epochs": (5 if start else 8) if is_few else 10,
         "learning_rate": RATES[optimizer] * (0.3 if start and is_few else 1.0),
     }

@@ -55,7 +55,7 @@ def test_a_recipe_gives_way_to_options():
 
 def test_resume_takes_the_settings_of_the_run():
     RunFolder.create("mine", {"units": 7, "data": ["hello"]}, "charlm")
-    assert parse("--out", "mine", "--resume")[1] == CharLMConfig(units=7, data=("hello",))
+    assert parse("--out", "mine", "--resume")[1] == CharLMConfig(units=7, data=("hello",), init_from="")
     with pytest.raises(RunError, match="there is no run folder other"):
         parse("--out", "other", "--resume")
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sentiment.config import LABELS_HELP, SOURCES
+from sentiment.data.advice import advice
 from sentiment.data.load import load_reviews
 from sentiment.data.report import describe, examine
 from shared.data.encodings import add_format_options
@@ -75,6 +76,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     findings = examine(data, min_count=arguments.min_count, max_vocabulary=arguments.max_vocabulary)
     print_report(describe(findings), findings, arguments.json)
+    print(advice(findings["splits"], arguments))
     return 1 if findings["problems"] else 0
 
 

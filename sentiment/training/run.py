@@ -82,13 +82,13 @@ def train_sentiment(
     ids = {
         split: [encode_words(vocabulary, one) for one in words[split]] for split in ("train", "validation")
     }
-    targets = np.eye(len(labels), dtype=np.float32)[label_indices(data.split("train"), labels)]
+    indices = {split: label_indices(data.split(split), labels) for split in ids}
+    targets = np.eye(len(labels), dtype=np.float32)[indices["train"]]
     sequences = [*ids["train"], *(encode_words(vocabulary, one) for one in taught)]
     targets = np.concatenate([targets, soft_targets])
-    validation_labels = label_indices(data.split("validation"), labels)
     if config.layers == "output":
-        result = train_output(run, model, sequences, targets, ids["validation"], validation_labels)
-        check_learned(run, model, result, ids, validation_labels)
+        result = train_output(run, model, sequences, targets, ids["validation"], indices["validation"])
+        check_learned(run, model, result, ids, indices)
         return result
     if start is not None:
         fitted_model(model, sequences, targets)
@@ -109,7 +109,7 @@ def train_sentiment(
         schedule=cosine(config.learning_rate, config.warmup),
         steps_per_epoch=batches.steps_per_epoch,
         run=run,
-        evaluate=Validation(model, ids["train"], ids["validation"], validation_labels),
+        evaluate=Validation(model, ids["train"], ids["validation"], indices["validation"]),
         **choosing,
         patience=config.patience,
         clip_norm=config.clip_norm,
@@ -120,7 +120,7 @@ def train_sentiment(
         data=data_checksums(data, zip(taught, soft_targets.tolist(), strict=True)),
         replicas=replicas,
     )
-    check_learned(run, model, result, ids, validation_labels)
+    check_learned(run, model, result, ids, indices)
     return result
 
 

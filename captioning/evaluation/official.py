@@ -71,8 +71,9 @@ def official_metrics(
 
 
 def suited_tokenizer(captions: Iterable[str]) -> str:
-    """`"characters"` where captions are in a script without blanks, else `"auto"`."""
-    return "characters" if any(map(is_unspaced, captions)) else "auto"
+    """`"characters"` where most captions are in a script without blanks, else `"auto"`."""
+    are_unspaced = [is_unspaced(caption) for caption in captions]
+    return "characters" if 2 * sum(are_unspaced) > len(are_unspaced) else "auto"
 
 
 def find_tool() -> str:

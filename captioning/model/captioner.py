@@ -29,8 +29,8 @@ class Captioner(SavedAsRun, CaptionSearch, keras.Model):
         vocabulary: a `shared.text.vocabulary.Vocabulary`, or its list of tokens.
         encoder: a `captioning.model.encoder.Encoder`.
         decoder: `"late_attention"`, `"soft_attention"` or `"show_and_tell"` (see `decoders`).
-        no_repeat_ngram: captions repeat no sequence of this many words, unless a search says otherwise; 0 or
-            None: they may.
+        no_repeat_ngram: captions repeat no sequence of this many words, unless a search says otherwise; 0:
+            they may.
         name, trainable, dtype: of `keras.Model`.
         **settings: `cell`, `units`, `depth`, `num_heads`, `dropout` and `input_dropout` of the decoder, see
             `decoders.CaptionDecoder`.
@@ -70,7 +70,7 @@ class Captioner(SavedAsRun, CaptionSearch, keras.Model):
         vocabulary: Vocabulary | Sequence[str],
         encoder: Encoder,
         decoder: str = "late_attention",
-        no_repeat_ngram: int | None = 0,
+        no_repeat_ngram: int = 0,
         *,
         name: str = "captioner",
         trainable: bool = True,
@@ -85,7 +85,6 @@ class Captioner(SavedAsRun, CaptionSearch, keras.Model):
         self.decoder = DECODERS[decoder](
             len(self.vocabulary), **settings, dtype=self.dtype_policy, name="decoder"
         )
-        no_repeat_ngram = no_repeat_ngram or 0
         own = {"decoder": decoder, "no_repeat_ngram": no_repeat_ngram}
         self.settings = {name: (own | self.decoder.settings)[name] for name in NETWORK}
         self.no_repeat_ngram = no_repeat_ngram
@@ -126,7 +125,9 @@ class Captioner(SavedAsRun, CaptionSearch, keras.Model):
             trainable=config.train_encoder,
             dtype="float32",  # the gradients of its convolutions are slower in bfloat16, and features exact
         )
-        captioner = cls(vocabulary, encoder, **config.pick(NETWORK), dtype=policy)
+        captioner = cls(
+            vocabulary, encoder, **config.filled({"no_repeat_ngram": 3}).pick(NETWORK), dtype=policy
+        )
         if config.train_encoder:
             encoder.train_last(config.encoder_blocks)
         return captioner

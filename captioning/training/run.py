@@ -18,7 +18,7 @@ from captioning.training.losses import CaptionLoss, CiderReward, SelfCriticalLos
 from captioning.training.memory import check_memory
 from captioning.training.probe import make_probe
 from captioning.training.sources import FeatureSource, PixelSource
-from captioning.training.start import copy_weights, count_tokens, extend_vocabulary
+from captioning.training.start import copy_weights, first_vocabulary
 from captioning.training.validation import Validation
 from captioning.training.views import Views
 from shared.runs.folder import RunFolder
@@ -217,17 +217,19 @@ def encoder_part(config: CaptioningConfig, captioner: Captioner, steps_per_epoch
 def make_captioner(config: CaptioningConfig, run: RunFolder, data: CaptionData, resume: bool) -> Captioner:
     """The captioner at the start of a run; its vocabulary is saved in the run folder, or read from there.
 
-    The weights of a run that resumes are those of its checkpoint, which is loaded later.
+    The weights are those of the beginning also where a run resumes: a frozen encoder computes features before
+    the checkpoint is loaded.
 
     Raises:
         UserError: no word is frequent enough, `config.init_from` cannot be used, or with the words of the
             data its vocabulary would double.
     """
-    if resume:
-        return Captioner.from_settings(config, Vocabulary.load(run.vocabulary_file))
     start = APP.load(config.init_from, trainable=True) if config.init_from else None
-    vocabulary = extend_vocabulary(config, data, start.vocabulary) if start else count_tokens(config, data)
-    vocabulary.save(run.vocabulary_file)
+    if resume:
+        vocabulary = Vocabulary.load(run.vocabulary_file)
+    else:
+        vocabulary = first_vocabulary(config, data, start.vocabulary if start else None)
+        vocabulary.save(run.vocabulary_file)
     weights = None if start or config.encoder_weights == "none" else config.encoder_weights
     captioner = Captioner.from_settings(config, vocabulary, encoder_weights=weights)
     if start:

@@ -89,6 +89,11 @@ def count_tokens(config: CaptioningConfig, data: CaptionData) -> Vocabulary:
     return vocabulary
 
 
+def first_vocabulary(config: CaptioningConfig, data: CaptionData, known: Vocabulary | None) -> Vocabulary:
+    """The vocabulary of a new run: that of the captions, or that of the model it starts from, extended."""
+    return extend_vocabulary(config, data, known) if known else count_tokens(config, data)
+
+
 def extend_vocabulary(config: CaptioningConfig, data: CaptionData, known: Vocabulary) -> Vocabulary:
     """The vocabulary of a model to start from, and the new words of the training captions.
 
@@ -113,7 +118,15 @@ def copy_weights(start, captioner, seed: int) -> None:
         start: the `Captioner` to copy.
         captioner: a `Captioner` of the same network.
         seed: seed of the rows of new words.
+
+    Raises:
+        UserError: the network is another one.
     """
+    here, there = _sizes(captioner), _sizes(start)
+    if wrong := [f"{option} {value}" for option, value in there.items() if here[option] != value]:
+        raise UserError(
+            f"The model to start from has other sizes. To start from it, train with {', '.join(wrong)}."
+        )
     ids = {token: index for index, token in enumerate(start.vocabulary.tokens)}
     new = captioner.vocabulary.tokens[len(ids) :]
     words = start.decoder.embedding.embeddings
@@ -122,6 +135,14 @@ def copy_weights(start, captioner, seed: int) -> None:
         if old is words and new:
             value = grow(value, new, _without_specials(ids), np.random.default_rng(seed))
         variable.assign(value)
+
+
+def _sizes(captioner) -> dict[str, object]:
+    """The options that the shapes of a captioner's weights depend on."""
+    settings = {
+        f"--{name.replace('_', '-')}": captioner.settings[name] for name in SHAPE if name != "encoder"
+    }
+    return {"--encoder": captioner.encoder.architecture, **settings}
 
 
 def _without_specials(ids: dict[str, int]) -> dict[str, int]:

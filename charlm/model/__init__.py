@@ -1,6 +1,7 @@
 """The character model and its SavedModel.
 
-Read `char_lm` first; `scoring` measures texts with it; `signatures` makes a SavedModel of it, and `exported`
+Read `char_lm` first; `generate` writes texts with it and `scoring` measures them, which a model does by the
+methods in `answers`; `signatures` makes a SavedModel of it, and `exported`
 runs a SavedModel behind the same calls.
 """
 

@@ -1,6 +1,5 @@
-"""Generating text with a model.
+"""Generating text with a model; the generation itself is in `charlm.model.generate`.
 
-Read `generate` first: the functions `generate` and `stream`, and the `Writer` that holds texts in progress.
 `samples` reads prompts and formats texts for the script; `export` writes a SavedModel and checks that it
 generates the same texts.
 """

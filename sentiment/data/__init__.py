@@ -2,8 +2,9 @@
 
 `reviews` has the types (`Review`, `ReviewData`): read it first, then `load`, with `load_reviews`,
 `load_texts` and the table of sources. `tables`, `folders`, `tfds` and `imdb` read one kind of source each:
-they yield a split with a review, or a `Problem`. `parts` cuts validation from train; `labels` keeps the names
-of labels in a run folder; `report` says what a source holds (`python -m sentiment.data`).
+they yield a split with a review, or a `Problem`; `memory` takes texts that are in memory. `parts` cuts
+validation from train; `labels` renames labels and keeps their names in a run folder; `report` says what a
+source holds (`python -m sentiment.data`).
 """
 
 from sentiment.config import SOURCES as SOURCES

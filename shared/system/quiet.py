@@ -40,6 +40,7 @@ def import_tensorflow_quietly() -> None:
         import keras  # noqa: F401
         import tensorflow as tf
 
+        tf.get_logger().setLevel("WARNING")  # in a notebook, it is lower
         # Several machines must be set up before the first operation.
         if "TF_CONFIG" not in os.environ:
             with tf.device("CPU"):

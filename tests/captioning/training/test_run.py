@@ -33,6 +33,12 @@ from shared.training.replicas import Replicas
 PAD, START, END = Vocabulary.PAD, Vocabulary.START, Vocabulary.END
 
 
+@pytest.fixture(autouse=True)
+def noise_may_teach_nothing(monkeypatch):
+    """Images of noise often get one caption; `test_start.py` has what is said then."""
+    monkeypatch.setattr(Validation, "check_learned", lambda *arguments: None)
+
+
 # The loss
 
 
@@ -111,7 +117,7 @@ def start(tmp_path, new_captioner):
 
 def test_init_from_takes_words_and_weights(start, tmp_path, settings, make_run):
     config = settings(init_from=str(tmp_path / "start"), seed=8, encoder_weights="imagenet")
-    other = CaptionData("other", (Example("x", b"", ("zebras graze",), "train"),))
+    other = CaptionData("other", (Example("x", b"", ("two dogs",), "train"),))
     captioner = make_captioner(config, make_run(tmp_path / "run", config), other, resume=False)
     assert captioner.vocabulary == start.vocabulary
     assert Vocabulary.load(tmp_path / "run" / "vocabulary.json") == start.vocabulary
@@ -131,8 +137,9 @@ def test_init_from_a_model_of_other_sizes_says_what_to_ask_for(
     change, message, start, tmp_path, settings, make_run
 ):
     config = settings(init_from=str(tmp_path / "start"), **change)
+    data = CaptionData("known", (Example("x", b"", ("two dogs",), "train"),))
     with pytest.raises(UserError, match=f"other sizes.*{message}\\."):
-        make_captioner(config, make_run(tmp_path / "run", config), CaptionData("none", ()), resume=False)
+        make_captioner(config, make_run(tmp_path / "run", config), data, resume=False)
 
 
 def test_init_from_nothing_and_from_an_export_is_refused(tmp_path, settings, make_run):

@@ -87,6 +87,7 @@ def test_the_header_says_how_columns_are_separated(tmp_path, name, delimiter):
 def test_the_usual_delimiter_wins(tmp_path):
     assert read(tmp_path / "x.csv", "text,a;text\nb,c;d\n") == [(2, "b", "c;d")]
     assert read(tmp_path / "x.csv", "text\na;b\n") == [(2, "a;b")]
+    assert read(tmp_path / "x.tsv", "text\tid,text\nb\tc,d\n") == [(2, "b", "c,d")]
 
 
 def test_a_delimiter_may_be_named(tmp_path):

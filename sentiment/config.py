@@ -126,6 +126,11 @@ class SentimentConfig(RunConfig):
         most=1,
         least=0,
     )
+    rules: float = option(
+        0.0,
+        "share of those pieces that are sentences made by rules about negation and contrast, in English",
+        below=1,
+    )
     most_surprise: float | None = option(
         None,
         "mean surprise of a text's words, in nats, above which it gets no label; by default 7, or more where "
@@ -149,6 +154,8 @@ class SentimentConfig(RunConfig):
         super().__post_init__()
         if bool(self.unlabelled) != bool(self.teachers):
             raise ValueError("--unlabelled and --teachers need each other: give both or neither")
+        if self.rules and not self.pieces:
+            raise ValueError("--rules makes some of the pieces: it needs --pieces")
         if self.pieces and (self.init_from == "" or self.layers == "output"):
             raise ValueError(
                 "--pieces trains all layers of a model that is trained already: name one by --init-from, and "

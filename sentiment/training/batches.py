@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from sentiment.model.batching import pad
-from sentiment.training.pieces import Pieces, SentenceTeacher
+from sentiment.training.pieces import TaughtPieces
 
 # Batches whose reviews are sorted by length together: more save padding, fewer mix lengths better.
 SORTED_BATCHES = 32
@@ -25,7 +25,6 @@ class ReviewBatches:
         window: of the model: longer batches are padded to a multiple of it.
         seed: of the order, and of the pieces.
         pieces: draws pieces of the reviews; None: all are read as a whole.
-        teacher: says what to learn of pieces; needed with `pieces`.
         share: of the reviews of which only a piece is read.
 
     Example:
@@ -43,13 +42,12 @@ class ReviewBatches:
         batch_size: int,
         window: int,
         seed: int,
-        pieces: Pieces | None = None,
-        teacher: SentenceTeacher | None = None,
+        pieces: TaughtPieces | None = None,
         share: float = 0.0,
     ):
         self._sequences, self._targets = sequences, np.asarray(targets, np.float32)
         self._window, self._seed = window, seed
-        self._pieces, self._teacher, self._share = pieces, teacher, share
+        self._pieces, self._share = pieces, share
         self.batch_size = min(batch_size, len(sequences))
         self.steps_per_epoch = len(sequences) // self.batch_size
 
@@ -64,9 +62,8 @@ class ReviewBatches:
         order = rng.permutation(len(self._sequences))[: self.steps_per_epoch * self.batch_size]
         sequences, targets = [self._sequences[index] for index in order], self._targets[order]
         if self._pieces:
-            cut = np.sort(rng.permutation(len(order))[: round(self._share * len(order))])
-            drawn = self._pieces.draw(order[cut], rng)
-            targets[cut] = self._teacher.targets(drawn, targets[cut])
+            cut = rng.permutation(len(order))[: round(self._share * len(order))]
+            drawn, targets[cut] = self._pieces.draw(order[cut], rng)
             for number, piece in zip(cut, drawn, strict=True):
                 sequences[number] = piece
         stretch = np.arange(len(order)) // (SORTED_BATCHES * self.batch_size)

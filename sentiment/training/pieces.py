@@ -1,7 +1,7 @@
 """Pieces of reviews to learn from, so that a model reads short texts as well as long ones.
 
 A piece is a run of sentences. What is learned of it is how likely a review with it has each label. The review
-it is from has one, which is a noisy sign; so is half of the target, and the other half is the answer of an
+it is from has one, which is a noisy sign. That is a quarter of the target, and the rest is the answer of an
 NB-SVM that is fitted to all single sentences of the reviews, each with the label of its review, in which much
 of that noise is averaged out.
 
@@ -16,12 +16,14 @@ from typing import NamedTuple
 import numpy as np
 
 from sentiment.evaluation.baseline import NBSVM
+from sentiment.training.rules import NegationRules
 from shared.text.vocabulary import Vocabulary
 
 # Words that end a sentence, as `sentiment.text.words.split_words` gives them, and one that may follow.
 ENDS, AFTER = (".", "!", "?", "\u2026", "\u203c", "\u2047", "\u3002"), (")",)
 LENGTHS = (1, 1, 1, 1, 1, 2, 2, 3, 4)  # sentences of a piece, as likely as they are often here
 MOST_SENTENCES = 400_000  # that the teacher is fitted to
+OF_REVIEW = 0.25  # share of the review's label in what is learned of a piece; the rest is the teacher's
 VERDICTS = 0.3  # share of pieces from the beginning or the end of a review, where the verdict is
 
 
@@ -88,17 +90,48 @@ class SentenceTeacher:
         texts, sources = pieces.sentences()
         labels = targets.argmax(axis=1)[sources]
         step = -(-len(texts) // MOST_SENTENCES)
-        self._model, self._width = (
-            NBSVM(split=lambda ids: [vocabulary.tokens[one] for one in ids]),
-            targets.shape[1],
-        )
+        self._width = targets.shape[1]
+        self._model = NBSVM(split=lambda ids: [vocabulary.tokens[one] for one in ids])
         self._model.fit([_Sentence(*pair) for pair in zip(texts[::step], labels[::step], strict=True)])
 
-    def targets(self, pieces: Sequence[np.ndarray], targets: np.ndarray) -> np.ndarray:
-        """What to learn of pieces: half of it are the probabilities `(pieces, labels)` of their reviews."""
+    def probabilities(self, pieces: Sequence[np.ndarray]) -> np.ndarray:
+        """The probabilities `(pieces, labels)` of pieces, which have start and end."""
         taught = np.zeros((len(pieces), self._width))
         taught[:, list(self._model.labels)] = self._model.probabilities([ids[1:-1] for ids in pieces])
-        return ((taught + targets) / 2).astype(np.float32)
+        return taught
+
+
+class TaughtPieces:
+    """Pieces to learn from, with what is to be learned of them.
+
+    Args:
+        sequences: the ids `(tokens,)` of each review, with start and end.
+        targets: `(reviews, labels)` the probability of each label.
+        vocabulary: of the ids.
+        rules: share of the pieces that are made by `sentiment.training.rules` instead.
+
+    Raises:
+        UserError: there are rules, and the reviews are not of the kind that they are for.
+    """
+
+    def __init__(
+        self, sequences: Sequence[np.ndarray], targets: np.ndarray, vocabulary: Vocabulary, rules: float = 0.0
+    ):
+        self._pieces, self._targets, self._share = Pieces(sequences, vocabulary), targets, rules
+        self._teacher = SentenceTeacher(self._pieces, targets, vocabulary)
+        if rules:
+            self._rules = NegationRules(sequences, vocabulary, self._teacher.probabilities)
+
+    def draw(self, indices: Sequence[int], rng: np.random.Generator) -> tuple[list[np.ndarray], np.ndarray]:
+        """A piece for each of these reviews, and the probabilities `(pieces, labels)` to learn."""
+        made = round(self._share * len(indices))
+        drawn = self._pieces.draw(indices[made:], rng)
+        taught = self._teacher.probabilities(drawn)
+        targets = OF_REVIEW * self._targets[indices[made:]] + (1 - OF_REVIEW) * taught
+        if not made:
+            return drawn, targets
+        texts, of_texts = self._rules.draw(made, rng)
+        return texts + drawn, np.concatenate([of_texts, targets])
 
 
 class _Sentence(NamedTuple):

@@ -12,7 +12,7 @@ from sentiment.training.head import fitted_model, train_output
 from sentiment.training.loss import Loss
 from sentiment.training.optimizer import make_optimizer
 from sentiment.training.outcome import check_learned
-from sentiment.training.pieces import Pieces, SentenceTeacher
+from sentiment.training.pieces import Pieces, TaughtPieces
 from sentiment.training.preparation import (
     data_checksums,
     label_indices,
@@ -96,7 +96,7 @@ def train_sentiment(
         result = train_output(run, model, sequences, targets, ids["validation"], indices["validation"])
         check_learned(run, model, result, ids, indices)
         return result
-    pieces = Pieces(sequences, vocabulary) if config.pieces else None
+    pieces = TaughtPieces(sequences, targets, vocabulary, config.rules) if config.pieces else None
     if start is not None and pieces is None:
         fitted_model(model, sequences, targets)
     # Batches of few reviews would shift the moments that the output layer was fitted with, and batches of
@@ -109,7 +109,6 @@ def train_sentiment(
         config.window,
         config.seed,
         pieces=pieces,
-        teacher=SentenceTeacher(pieces, targets, vocabulary) if pieces else None,
         share=config.pieces,
     )
     _check_shares(config, batches.batch_size, replicas)

@@ -63,13 +63,18 @@ def test_labels_are_the_likeliest(small_model, loaded, odd_texts):
     names = [name.decode() for name in answer["label_names"]]
     assert tuple(names) == small_model.labels
     likeliest = [names[index] for index in answer["probabilities"].argmax(axis=1)]
-    assert [label.decode() for label in answer["labels"]] == likeliest
-    assert len(set(likeliest)) > 1, "a model that always says the same proves nothing"
+    reasons = small_model.reasons(texts)
+    assert [reason.decode() for reason in answer["reason"]] == [reason or "" for reason in reasons]
+    assert answer["withheld"].tolist() == [reason is not None for reason in reasons]
+    expected = ["" if reason else label for label, reason in zip(likeliest, reasons, strict=True)]
+    assert [label.decode() for label in answer["labels"]] == expected
+    assert len(set(expected)) > 2, "a model that always says the same proves nothing"
+    assert "no words" in reasons
 
 
 def test_no_texts_no_labels(loaded):
     answer = ask(loaded["serving_default"], [])
-    assert answer["labels"].shape == (0,)
+    assert answer["labels"].shape == answer["withheld"].shape == answer["reason"].shape == (0,)
     assert answer["probabilities"].shape == (0, 3)
     assert answer["label_names"].shape == (3,)
 
@@ -104,8 +109,9 @@ def test_read_takes_no_rows_and_no_steps(small_model, loaded, shape):
 
 
 def test_signatures_are_flat_and_named(loaded):
+    answers = {"labels", "withheld", "reason", "probabilities", "label_names"}
     expected = {
-        "serving_default": ({"texts"}, {"labels", "probabilities", "label_names"}),
+        "serving_default": ({"texts"}, answers),
         "encode": ({"texts"}, {"tokens", "mask"}),
         "read": ({"tokens", "mask"}, {"logits"}),
     }

@@ -5,7 +5,7 @@ import pytest
 
 from sentiment.text.words import encode_words, split_words
 from sentiment.training.batches import ReviewBatches
-from sentiment.training.pieces import MOST_SENTENCES, Pieces, SentenceTeacher
+from sentiment.training.pieces import MOST_SENTENCES, OF_REVIEW, Pieces, SentenceTeacher, TaughtPieces
 from shared.text.vocabulary import Vocabulary
 
 TEXTS = [
@@ -63,11 +63,10 @@ def test_a_piece_is_a_run_of_at_most_four_sentences_of_its_review():
 
 def test_a_batch_has_pieces_in_the_place_of_some_reviews():
     many, targets = REVIEWS * 12, np.tile(TARGETS, (12, 1))
-    pieces = Pieces(many, VOCABULARY)
-    teacher = SentenceTeacher(pieces, targets, VOCABULARY)
+    pieces = TaughtPieces(many, targets, VOCABULARY)
 
     def read(epoch, share):
-        batches = ReviewBatches(many, targets, 10, 16, seed=3, pieces=pieces, teacher=teacher, share=share)
+        batches = ReviewBatches(many, targets, 10, 16, seed=3, pieces=pieces, share=share)
         return list(batches(epoch))
 
     whole = {words_of(ids) for ids in REVIEWS}
@@ -91,18 +90,21 @@ def test_a_batch_has_pieces_in_the_place_of_some_reviews():
     assert np.array_equal(targets, np.tile(TARGETS, (12, 1))), "the reviews' own targets stay"
 
 
-def test_half_of_what_is_learned_of_a_piece_is_its_reviews_label():
-    pieces = Pieces(REVIEWS, VOCABULARY)
-    teacher = SentenceTeacher(pieces, TARGETS, VOCABULARY)
-    superb = encode_words(VOCABULARY, ["superb"])
-    of_bad, of_good = teacher.targets([superb, superb], np.eye(2))
-    np.testing.assert_allclose(of_good - of_bad, [-0.5, 0.5], atol=1e-6)
-    assert 0.25 < of_bad[1] < 0.5, "the teacher has read that superb is good"
+def test_a_part_of_what_is_learned_of_a_piece_is_its_reviews_label():
+    many = [REVIEWS[4], REVIEWS[4], REVIEWS[1]] * 3
+    targets = np.eye(2, dtype=np.float32)[[1, 1, 0] * 3]
+    targets[1] = [1.0, 0.0]  # a review that says the opposite of the others
+    taught = TaughtPieces(many, targets, VOCABULARY)
+    (first, other), rows = taught.draw([0, 1], np.random.default_rng(1))
+    of_teacher = (rows - OF_REVIEW * targets[:2]) / (1 - OF_REVIEW)
+    expected = taught._teacher.probabilities([first, other])
+    np.testing.assert_allclose(of_teacher, expected, atol=1e-6)
+    assert expected[0, 1] > 0.5, "the teacher has read that superb is good"
 
 
 def test_the_teacher_knows_labels_that_some_reviews_have():
     targets = np.eye(4, dtype=np.float32)[[3, 1, 3, 1, 3]]
     teacher = SentenceTeacher(Pieces(REVIEWS, VOCABULARY), targets, VOCABULARY)
-    (found,) = teacher.targets([encode_words(VOCABULARY, ["awful"])], targets[:1])
+    (found,) = teacher.probabilities([encode_words(VOCABULARY, ["awful"])])
     assert found[[0, 2]].tolist() == [0.0, 0.0]
     assert found.sum() == pytest.approx(1.0)

@@ -23,7 +23,7 @@ from captioning.evaluation.report import (
     without_failures,
     write_report,
 )
-from shared.data.encodings import Format, add_format_options
+from shared.data.encodings import add_format_options, format_of
 from shared.system.cli import Parser, run_script
 from shared.system.options import add_config_arguments, whole_number
 
@@ -32,11 +32,10 @@ TOKENIZER_HELP = (
     "for scripts without blanks; auto, characters for those, else ptb where Java is present (default: auto)"
 )
 METEOR_HELP = "compute METEOR, which needs Java (default: where Java is present)"
+BATCH_SIZE_HELP = "images in a batch (default: %(default)s)"
+SPLIT_HELP = "train, validation or test (default: %(default)s)"
 CALIBRATE_HELP = "fit the confidence to this split, and write calibration.json, which a run folder may hold"
-OUT_HELP = (
-    "folder for metrics.json and predictions.json, or one .json file for both "
-    "(default: evaluation/MODEL-SPLIT)"
-)
+OUT_HELP = "folder for metrics.json and predictions.json, or a .json file (default: evaluation/MODEL-SPLIT)"
 
 
 def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -48,16 +47,12 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     )
     add_models_option(parser)
     add_config_arguments(parser, Search, skip=("n_best", "diversity"))
-    parser.add_argument(
-        "--batch-size", type=whole_number, default=32, metavar="N", help="images in a batch (default: 32)"
-    )
+    parser.add_argument("--batch-size", type=whole_number, default=32, metavar="N", help=BATCH_SIZE_HELP)
     add_max_pixels(parser)
     parser.add_argument("--data", required=True, help=SOURCES)
     add_format_options(parser)
     parser.add_argument("--images", type=Path, help="folder of the images, where not beside the captions")
-    parser.add_argument(
-        "--split", default="validation", help="train, validation or test (default: validation)"
-    )
+    parser.add_argument("--split", default="validation", help=SPLIT_HELP)
     parser.add_argument("--tokenizer", choices=TOKENIZER_NAMES, default="auto", help=TOKENIZER_HELP)
     parser.add_argument("--meteor", action=argparse.BooleanOptionalAction, default="auto", help=METEOR_HELP)
     parser.add_argument("--calibrate", action="store_true", help=CALIBRATE_HELP)
@@ -78,10 +73,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     tokenizer, meteor = choose_tools(arguments.tokenizer, arguments.meteor)
     find_models(arguments.model, trainable=arguments.calibrate)
     prepare_output(arguments.out, Path(arguments.data), arguments.calibrate)
-    form = Format(arguments.encoding, arguments.delimiter)
-    examples = examples_to_score(
-        arguments.data, arguments.images, arguments.split, arguments.max_pixels, form
-    )
+    which = arguments.data, arguments.images, arguments.split, arguments.max_pixels
+    examples = examples_to_score(*which, format_of(arguments))
     if arguments.tokenizer == "auto":
         suited = suited_tokenizer(caption for example in examples for caption in example.captions)
         tokenizer = tokenizer if suited == "auto" else suited

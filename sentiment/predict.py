@@ -14,7 +14,7 @@ from sentiment.prediction.page import render
 from sentiment.prediction.results import Result, print_counts, write_results
 from sentiment.prediction.shading import wants_color
 from sentiment.prediction.stream import classify_texts
-from shared.data.encodings import Format
+from shared.data.encodings import format_of
 from shared.runs.presets import is_export
 from shared.system.cli import Parser, UserError, run_script
 from shared.system.output import check_outputs, write_whole
@@ -53,8 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             "An exported model cannot explain its results: it has no gradients. Name a preset or the run "
             "folder from which it was exported."
         )
-    form = Format(arguments.encoding, arguments.delimiter)
-    with open_items(arguments.texts, arguments.input, arguments.text_column, form) as items:
+    with open_items(arguments.texts, arguments.input, arguments.text_column, format_of(arguments)) as items:
         model, explainer = APP.load(arguments.model), None
         if explains:
             from sentiment.prediction.explain import Explainer  # imports TensorFlow

@@ -85,7 +85,7 @@ def fit_model(
                 try:
                     train(config, run)
                 except NothingLearned as result:
-                    warnings.warn(f"The model learned nothing. {result}", stacklevel=3)
+                    warnings.warn(f"The model learned nothing: {result}", stacklevel=3)
             model = app.load_run(RunFolder.open(run.path, app.name))
     except BaseException:
         if temporary:

@@ -3,8 +3,8 @@
 `reviews` has the types (`Review`, `ReviewData`): read it first, then `load`, with `load_reviews`,
 `load_texts` and the table of sources. `tables`, `folders`, `tfds` and `imdb` read one kind of source each:
 they yield a split with a review, or a `Problem`; `memory` takes texts that are in memory. `parts` cuts
-validation from train; `labels` renames labels and keeps their names in a run folder; `report` says what a
-source holds (`python -m sentiment.data`).
+validation from train; `labels` renames labels and keeps their names in a run folder; `report`
+says what a source holds (`python -m sentiment.data`).
 """
 
 from sentiment.config import SOURCES as SOURCES

@@ -75,6 +75,11 @@ def add_format_options(parser: argparse.ArgumentParser, tables: bool = True) -> 
         parser.add_argument("--delimiter", default="", metavar="CHARACTER", help=DELIMITER_HELP)
 
 
+def format_of(arguments: argparse.Namespace) -> Format:
+    """The `Format` that the options of `add_format_options` name."""
+    return Format(arguments.encoding, arguments.delimiter)
+
+
 def marked_encoding(head: bytes) -> str:
     """The encoding that a byte order mark at the beginning of a file names; empty if there is none.
 
@@ -245,7 +250,7 @@ def is_wide(sample: bytes) -> bool:
 
     Example:
 
-    >>> is_wide("text".encode("utf-16-le")), is_wide(b"t\0ext")
+    >>> is_wide("text".encode("utf-16-le")), is_wide(b"t\\0ext")
     (True, False)
     """
     return bool(_guess_wide(sample))

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from charlm.model import generate as module
 from charlm.model.char_lm import CharLM
 from charlm.model.generate import Writer, generate, stream
-from charlm.prediction import generate as module
 from charlm.text.characters import CharacterVocabulary
 
 CHARACTERS = "helo\n\u00e9"

@@ -4,22 +4,18 @@ A word for the label is blue and underlined, one against it orange with a dotted
 compared with the others in the text, the stronger the colour. The template `page.html.j2` escapes all text.
 """
 
-import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import jinja2
-
 from sentiment.prediction.shading import ROUGH
 from sentiment.text.spans import pieces
+from shared.visual.pages import page_environment
 
 if TYPE_CHECKING:
     from sentiment.prediction.explain import Explanation
     from sentiment.prediction.results import Result
 
 WEAKEST = 0.03  # of the largest weight; words below have no colour
-# Characters that no HTML page may contain in any form.
-_FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufffe\uffff]")
 
 
 class Word(NamedTuple):
@@ -48,22 +44,8 @@ def render(results: Iterable["Result"], model: str) -> str:
     Returns:
         HTML text.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("sentiment", "prediction"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        finalize=_allowed,
-    )
-    template = environment.get_template("page.html.j2")
+    template = page_environment("sentiment", "prediction").get_template("page.html.j2")
     return template.render(results=results, model=model, words=_words, ROUGH=ROUGH)
-
-
-def _allowed(value: Any) -> Any:
-    """A printed value without forbidden characters."""
-    return _FORBIDDEN.sub("\ufffd", value) if isinstance(value, str) else value
 
 
 def _words(explanation: "Explanation") -> list[Word]:

@@ -391,7 +391,7 @@ def unusual_config(**changes):
 def test_every_setting_of_a_run_reaches_the_model():
     config = unusual_config()
     model = SentimentClassifier.from_settings(config, WORDS, LABELS, dtype="mixed_bfloat16")
-    assert len(model.settings) == len(NETWORK) == 13
+    assert len(model.settings) == len(NETWORK) == 14
     assert dict(model.settings) == {name: getattr(config, name) for name in model.settings}
     assert model.dtype_policy.name == "mixed_bfloat16"
     assert (model.drop_words.rate, model.drop_input.rate, model.drop_output.rate) == (0.12, 0.13, 0.14)

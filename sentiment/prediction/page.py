@@ -5,7 +5,7 @@ compared with the others in the text, the stronger the colour. The template `pag
 """
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from sentiment.prediction.shading import ROUGH
 from sentiment.text.spans import pieces

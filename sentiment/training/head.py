@@ -85,7 +85,7 @@ def fitted_model(
     features = np.asarray(model.normalization(pooled, training=False))
     began = [weight.numpy() for weight in model.output_layer.weights]
     held_out = np.zeros(targets.shape)
-    folds = _folds(targets.argmax(axis=1))
+    folds = _folds(sequences, targets.argmax(axis=1))
     for fold in range(FOLDS):
         kernel, bias = fit_output(features[folds != fold], targets[folds != fold], *began)
         held_out[folds == fold] = features[folds == fold] @ kernel + bias
@@ -103,13 +103,14 @@ def read_pooled(model: SentimentClassifier, sequences: Sequence[np.ndarray]) -> 
         return read_in_batches(model._pooled_graph, sequences, width, bar.update)
 
 
-def _folds(labels: np.ndarray) -> np.ndarray:
-    """The fold `(reviews,)` of each review; each label is spread evenly."""
-    folds = np.zeros(len(labels), int)
-    for label in np.unique(labels):
-        (indices,) = np.nonzero(labels == label)
-        folds[indices] = (np.arange(len(indices)) + label) % FOLDS
-    return folds
+def _folds(sequences: Sequence[np.ndarray], labels: np.ndarray) -> np.ndarray:
+    """The fold `(reviews,)` of each review; each label is spread evenly, and equal texts stay together."""
+    numbers: dict[int, dict[bytes, int]] = {}  # of the distinct texts of each label
+    folds = []
+    for sequence, label in zip(sequences, labels.tolist(), strict=True):
+        known = numbers.setdefault(label, {})
+        folds.append((known.setdefault(np.asarray(sequence).tobytes(), len(known)) + label) % FOLDS)
+    return np.array(folds)
 
 
 def train_output(

@@ -11,7 +11,7 @@ from sentiment import train
 from sentiment.app import APP
 from sentiment.config import SentimentConfig
 from sentiment.training import head
-from sentiment.training.head import FOLDS, PRIOR, fit_output, fitted_model
+from sentiment.training.head import FOLDS, PRIOR, _folds, fit_output, fitted_model
 from shared.runs.folder import RunFolder
 from shared.system.cli import run_script
 
@@ -97,3 +97,12 @@ def test_a_run_that_learns_nothing_is_saved_and_ends_with_status_3(table, small_
         "nothing learned: the model saved to .* (gives all 36 texts|does no better on 36 texts)", told
     )
     assert APP.load(table.parent / "run").labels == ("fine", "odd", "poor")
+
+
+def test_equal_texts_are_in_one_fold():
+    texts = [np.array(ids) for ids in ([4, 5], [6], [4, 5], [7], [8], [4, 5], [9], [6])]
+    labels = np.array([0, 0, 0, 1, 0, 0, 1, 0])
+    folds = _folds(texts, labels)
+    assert folds[0] == folds[2] == folds[5]
+    assert folds[1] == folds[7]
+    assert folds.tolist() == [0, 1, 0, 1, 2, 0, 2, 1]

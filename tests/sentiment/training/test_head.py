@@ -37,9 +37,10 @@ def test_each_review_is_tested_by_a_fit_to_the_others(make_small_model, monkeypa
     monkeypatch.setattr(head, "PRIOR", 0.1)
     model = make_small_model()
     model.output_layer.kernel.assign(np.zeros((30, 3)))
-    sequences = [model.encode(text) for text in ("good", "film", "!") for _ in range(FOLDS)]
+    words = ("good", "film", "!")
+    sequences = [model.encode(" ".join([word] * count)) for word in words for count in range(1, FOLDS + 1)]
     targets = np.repeat(np.eye(3), FOLDS, axis=0)
-    targets[0] = targets[-1]  # the others of its text say otherwise, and it cannot know
+    targets[0] = targets[-1]  # the others of its word say otherwise, and it cannot know
     loss, held_out = fitted_model(model, sequences, targets)
     assert loss < np.log(3)
     assert held_out.argmax(axis=1).tolist() == [0] * FOLDS + [1] * FOLDS + [2] * FOLDS

@@ -121,7 +121,7 @@ def _sentiment(policy: str, adversarial: float = 0.0) -> Callable[[], object]:
     from sentiment.training.optimizer import make_optimizer
     from shared.training.step import TrainStep
 
-    config = SentimentConfig(adversarial=adversarial)
+    config = SentimentConfig(adversarial=adversarial, batch_size=64, learning_rate=0.001)
     vocabulary = load_model("imdb").vocabulary
     model = SentimentClassifier.from_settings(config, vocabulary, ("negative", "positive"), dtype=policy)
     shape = (config.batch_size, WORDS["a review"])

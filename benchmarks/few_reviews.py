@@ -8,8 +8,8 @@ Each size is trained as `python -m sentiment.train` would, with as many reviews 
 each seed; a tenth of them is the run's own validation part. Tasks:
 
 - `imdb`: training reviews of `imdb`, measured on its validation reviews.
-- `renamed`: the same with the labels gut and schlecht, which no preset has: the output layer starts at zero.
-- `products`: three labels, short reviews of products in tests/fixtures; those that are not drawn are held out.
+- `renamed`: the same with the labels gut and schlecht, so that the output layer starts at zero.
+- `products`: three labels, short reviews of products in tests/fixtures; those not drawn are held out.
 
 The preset `imdb` has learned from the training reviews of `imdb` with their labels. Only `products` and runs
 with `--init-from none` show what it does for reviews that it has never seen.

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sentiment.config import SOURCES
+from sentiment.data.advice import advice
 from sentiment.data.load import load_reviews
 from sentiment.data.report import describe, examine
 from shared.data.report import print_report
@@ -69,6 +70,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     findings = examine(data, min_count=arguments.min_count, max_vocabulary=arguments.max_vocabulary)
     print_report(describe(findings), findings, arguments.json)
+    print(advice(findings["splits"], arguments))
     return 1 if findings["problems"] else 0
 
 

@@ -8,6 +8,7 @@ from shared.data.source import DataError, Problem
 
 # The number of labels that a message names.
 SHOWN = 10
+MOST_LABELS = 10_000  # more are no classes, but the wrong column
 
 
 def cut_validation(rows: Sequence[Review], fraction: float, seed: int) -> tuple[list[Review], list[Review]]:
@@ -93,6 +94,11 @@ def _what_is_wrong(parts: Mapping[str, Sequence[Review]], cut: bool) -> str:
         return (
             f"has only one class in its training part, {min(train)!r}: no model can learn from it. "
             "Expected at least two."
+        )
+    if len(train) > MOST_LABELS:
+        return (
+            f"has {len(train):,} classes in its training part, such as {min(train)!r}. Expected at most "
+            f"{MOST_LABELS:,}: does --label-column name the column of the labels?"
         )
     if cut and (few := train ^ labels.get("validation", set())):
         return (

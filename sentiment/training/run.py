@@ -85,13 +85,13 @@ def train_sentiment(
     ids = {
         split: [encode_words(vocabulary, one) for one in words[split]] for split in ("train", "validation")
     }
-    targets = np.eye(len(labels), dtype=np.float32)[label_indices(data.split("train"), labels)]
+    indices = {split: label_indices(data.split(split), labels) for split in ids}
+    targets = np.eye(len(labels), dtype=np.float32)[indices["train"]]
     sequences = [*ids["train"], *(encode_words(vocabulary, one) for one in taught)]
     targets = np.concatenate([targets, soft_targets])
-    validation_labels = label_indices(data.split("validation"), labels)
     if config.layers == "output":
-        result = train_output(run, model, sequences, targets, ids["validation"], validation_labels)
-        check_learned(run, model, result, ids, validation_labels)
+        result = train_output(run, model, sequences, targets, ids["validation"], indices["validation"])
+        check_learned(run, model, result, ids, indices)
         return result
     pieces = TaughtPieces(sequences, targets, vocabulary, config.rules) if config.pieces else None
     if start is not None and pieces is None:
@@ -126,7 +126,7 @@ def train_sentiment(
             model,
             ids["train"],
             ids["validation"],
-            validation_labels,
+            indices["validation"],
             pieces=Pieces(ids["validation"], vocabulary) if config.pieces else None,
         ),
         **choosing,
@@ -139,7 +139,7 @@ def train_sentiment(
         data=data_checksums(data, zip(taught, soft_targets.tolist(), strict=True)),
         replicas=replicas,
     )
-    check_learned(run, model, result, ids, validation_labels)
+    check_learned(run, model, result, ids, indices)
     return result
 
 

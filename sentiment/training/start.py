@@ -49,7 +49,7 @@ def extended_vocabulary(
             f"than its own {len(known):,}. Raise --min-count, or start with --init-from none."
         )
     seen = len(frequent) - len(new)
-    print(f"Of {len(frequent):,} frequent words, the model knows {seen:,}; {len(new):,} are new.", flush=True)
+    print(f"Frequent words: {seen:,} known to the model, {len(new):,} new.", flush=True)
     return Vocabulary((*known.tokens, *new))
 
 

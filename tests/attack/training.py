@@ -15,8 +15,8 @@ OPTIONS = {
     "charlm": "--cell simple --units 7 --embedding-size 5 --window 7 --batch-size 5 --steps-between 4 "
     "--epochs 1 --learning-rate 0.2 --average-decay 0.9 --dropout 0.1 --sample-length 11 --precision float32",
     "sentiment": "--cell simple --units 5 --embedding-size 5 --min-count 1 --epochs 2 --batch-size 7 "
-    "--average-decay 0.7 --window 16 --validation-fraction 0.2 --pretrain-window 5 --pretrain-batch-size 3 "
-    "--pretrain-epochs 1 --samples 11 --precision float32",
+    "--learning-rate 0.1 --average-decay 0.7 --window 16 --validation-fraction 0.2 --pretrain-window 5 "
+    "--pretrain-batch-size 3 --pretrain-epochs 1 --samples 11 --precision float32",
     "captioning": "--encoder small_cnn --encoder-weights none --image-size 32 --units 6 --num-heads 2 "
     "--min-count 1 --epochs 2 --batch-size 3 --max-length 5 --no-train-encoder --validation-beams 1",
 }
@@ -29,7 +29,8 @@ def make_data(folder: Path) -> None:
     random = np.random.default_rng(1)
     (folder / "cat.txt").write_text(TEXT)
     texts = [" ".join(random.choice(WORDS, 9)) for _ in range(60)]
-    rows = [(text, ("bad", "good")[number % 2]) for number, text in enumerate(texts[:30])]
+    labels = ("bad", "good")
+    rows = [(f"{labels[number % 2]} {text}", labels[number % 2]) for number, text in enumerate(texts[:30])]
     write_table(folder / "reviews.csv", [("text", "label"), *rows])
     (folder / "more.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in texts[30:]))
     rows = []

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from sentiment.config import SentimentConfig
+from sentiment.config import EARLIER, SentimentConfig
 from shared.runs.folder import RunFolder
 from shared.system.cli import UserError
 
@@ -55,6 +55,11 @@ NAN, INFINITE = float("nan"), float("inf")
         ({"pooling": "sum"}, "--pooling must be one of concat, last, mean, max, attention, not sum"),
         ({"precision": "float16"}, "--precision must be one of auto, float32, mixed_bfloat16"),
         ({"pretrain": ("a.txt",), "language_model": "runs/a"}, "--pretrain .* --language-model .* one of"),
+        ({"init_from": "imdb", "pretrain": ("a.txt",)}, "--init-from imdb is a whole classifier"),
+        ({"init_from": "imdb", "language_model": "runs/a"}, "--init-from imdb is a whole classifier"),
+        ({"init_from": "", "layers": "output"}, "--layers output needs a trained network"),
+        ({"layers": "output", "epochs": 3}, "--layers output has no steps"),
+        ({"layers": "top"}, "--layers must be one of all, output, not top"),
         ({"pretrain": ("a.txt",), "depth": 2}, "--pretrain needs --depth 1, not 2, or --no-bidirectional"),
     ],
 )
@@ -104,7 +109,7 @@ def test_a_run_folder_gives_its_settings_back(tmp_path):
 
 def test_settings_that_a_run_does_not_name_have_their_defaults(tmp_path):
     run = RunFolder.create(tmp_path / "run", {"units": 7}, "sentiment")
-    assert SentimentConfig.from_run(run) == SentimentConfig(units=7)
+    assert SentimentConfig.from_run(run) == SentimentConfig(units=7, **EARLIER)
 
 
 @pytest.mark.parametrize(

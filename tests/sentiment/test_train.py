@@ -10,6 +10,7 @@ from sentiment.config import LANGUAGE_FOLDER, SentimentConfig
 from sentiment.train import parse_arguments
 from shared.runs.folder import RunError, RunFolder
 from shared.system.cli import UserError, run_script
+from tests.sentiment.conftest import SIZES
 
 
 def test_the_command_line_without_options():
@@ -49,6 +50,26 @@ def test_a_run_on_a_file_or_folder_is_called_after_it(tmp_path, monkeypatch):
     assert config.data == (str(tmp_path / "my.reviews.csv"), "other.csv")
     monkeypatch.chdir(tmp_path)
     assert parse_arguments(["--data", "."])[0].out == Path("runs") / tmp_path.name
+
+
+def test_the_network_of_a_run_is_that_of_the_model_it_starts_from(small_run):
+    start = ["--init-from", str(small_run.path)]
+    config = parse_arguments([*start, "--units", "5", "--dropout", "0.25", "--seed", "9"])[1]
+    expected = dict(SIZES, dropout=0.25, seed=9, init_from=str(small_run.path))
+    assert config == SentimentConfig(**expected)
+    with pytest.raises(UserError, match=r"--cell gru, --units 7 does not .* lstm, 5\. Omit"):
+        parse_arguments([*start, "--units", "7", "--cell", "gru"])
+
+
+def test_what_a_run_cannot_start_from(small_export, tmp_path):
+    other = RunFolder.create(tmp_path / "plays", {}, "charlm").path
+    for name, message in (
+        (small_export, "exported SavedModel, which can be neither trained"),
+        (other, "holds a run of 'charlm'; expected one of 'sentiment'"),
+        ("shakespeare", "There is no model 'shakespeare'"),
+    ):
+        with pytest.raises(UserError, match=message):
+            parse_arguments(["--init-from", str(name)])
 
 
 def test_an_option_says_where_to():

@@ -6,8 +6,10 @@ from collections import Counter, defaultdict
 
 import pytest
 
-from sentiment.data.parts import cut_validation
+from sentiment.data import parts
+from sentiment.data.parts import check_trainable, cut_validation
 from sentiment.data.reviews import Review
+from shared.data.source import DataError
 
 
 def rows_of(counts, copies=1):
@@ -72,3 +74,12 @@ def test_a_text_of_many_copies_is_not_cut_off_for_a_small_share():
     # Where all are of many copies, the one of the fewest is.
     rows = [Review("many", "a", "")] * 50 + [Review("fewer", "a", "")] * 30
     assert {row.text for row in cut_validation(rows, 0.1, seed=1)[1]} == {"fewer"}
+
+
+def test_a_column_of_names_is_no_column_of_labels(monkeypatch):
+    kept, held = cut_validation(rows_of({f"name {number}": 2 for number in range(12)}), 0.5, seed=1)
+    splits = {"train": kept, "validation": held}
+    check_trainable("x.csv", splits, cut=True)
+    monkeypatch.setattr(parts, "MOST_LABELS", 11)
+    with pytest.raises(DataError, match=r"12 classes .* at most 11: does --label-column name the column of"):
+        check_trainable("x.csv", splits, cut=True)

@@ -1,3 +1,4 @@
+import argparse
 import json
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import pytest
 
 import sentiment.data.report
 from sentiment.data.__main__ import main as report
+from sentiment.data.advice import advice
 from sentiment.data.report import describe, examine
 from sentiment.data.reviews import Review, ReviewData
 from sentiment.text.words import split_words
@@ -163,7 +165,22 @@ def test_script(table, tmp_path, capsys):
         "size": 5,
         "distinct_words": 15,
     }
-    assert describe(findings) + "\n" == output
+    told, _, advice = output.partition("\n\nWith 20 film reviews")
+    assert describe(findings) == told
+    assert "\n6 validation texts tell the accuracy to within 40 points at worst.\n" in advice
+    columns = "--text-column body --label-column stars"
+    told = f"--data {table} {columns} --validation-fraction 0.3 --seed 7 --min-count 3 --max-vocabulary 50"
+    assert advice.endswith(f"\nTo train: python -m sentiment.train {told} --out runs/x\n")
+
+
+@pytest.mark.parametrize(
+    ("reviews", "start"), [(199, "With 20 film"), (200, "With 200 to"), (5000, "With 22,500")]
+)
+def test_advice_by_the_number_of_reviews(reviews, start):
+    arguments = argparse.Namespace(source=["a b.csv", "c.csv"], json=None)
+    first, command = advice({"train": {"reviews": reviews}}, arguments).strip().splitlines()
+    assert first.startswith(start)
+    assert command == "To train: python -m sentiment.train --data 'a b.csv' c.csv --out runs/a-b.csv"
 
 
 def test_script_counts_what_was_left_out(table, capsys):

@@ -43,7 +43,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--seeds", type=whole_number, default=5, help="draws of reviews (default: 5)")
     parser.add_argument("--init-from", help="model to start from, or none (default: what suits the data)")
     parser.add_argument("--layers", choices=("all", "output"), help="default: what suits the data")
-    parser.add_argument("--held-out", type=whole_number, help="held-out reviews to measure (default: all)")
+    parser.add_argument(
+        "--held-out", type=whole_number, help="most held-out reviews to measure (default: all)"
+    )
     parser.add_argument("--json", type=Path, help="write the figures of each run there")
     arguments = parser.parse_args(argv)
     print(describe_machine())
@@ -70,7 +72,8 @@ def _summary(rows) -> str:
 def _measure(arguments, size: int, seed: int) -> dict[str, object]:
     """The accuracy of the network and of NB-SVM on the held-out reviews, and the settings of the run."""
     drawn, held_out = _draw(arguments.task, size, seed)
-    held_out = held_out[: arguments.held_out]
+    if arguments.held_out:  # evenly spread, as sources may be sorted by label
+        held_out = held_out[:: -(-len(held_out) // arguments.held_out)]
     right = np.array([review.label for review in held_out])
     began = time.perf_counter()
     model, config = _train(arguments, drawn, seed)

@@ -58,6 +58,8 @@ def _what_is_missing(probabilities: np.ndarray, right: np.ndarray, labels: Seque
         return f"gives all {len(right):,} texts that were tried the label {labels[predicted[0]]!r}"
     shares = np.bincount(right) / len(right)
     entropy = -sum(share * np.log(share) for share in shares if share)
-    if measure(probabilities, right).log_loss > (1 - LEAST_GAIN) * entropy:
+    measures, guess = measure(probabilities, right), shares.max()
+    chance = guess + 2 * np.sqrt(guess * (1 - guess) / len(right))  # two standard errors
+    if measures.accuracy <= chance and measures.log_loss > (1 - LEAST_GAIN) * entropy:
         return f"does no better on {len(right):,} texts than the frequencies of the labels"
     return ""

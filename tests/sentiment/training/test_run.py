@@ -53,7 +53,7 @@ TINY = SentimentConfig(
     samples=31,
     precision="float32",
 )
-PRETRAINED = {"cell": "simple", "epochs": 1}
+PRETRAINED = {"cell": "simple", "epochs": 3}
 VERDICTS = {"bad": ("dull", "awful"), "good": ("superb", "lovely")}
 PLAIN = ("the", "film", "about", "a", "house", "by", "the", "sea", "with", "songs", "in", "it")
 STEPS = 22  # an epoch: 160 reviews in batches of 7
@@ -271,7 +271,7 @@ def test_the_run_has_its_language_model_inside(pretrained, more_texts):
     vocabulary = Vocabulary.load(path / "vocabulary.json")
     assert vocabulary == Vocabulary.load(inside / "vocabulary.json")
     assert "rabbits" in vocabulary  # a word of the unlabelled texts alone
-    assert len(result.history) == 1
+    assert len(result.history) == PRETRAINED["epochs"]
     assert APP.load(path).vocabulary == vocabulary
 
 
@@ -279,13 +279,20 @@ def test_a_run_that_stopped_after_its_language_model_does_not_train_that_again(
     tmp_path, table, more_texts, pretrained
 ):
     path = shutil.copytree(pretrained[0], tmp_path / "run")
-    for name in ("last.npz", "best.safetensors", "history.csv", "vocabulary.json", "labels.json"):
+    for name in (
+        "last.npz",
+        "previous.npz",
+        "best.safetensors",
+        "history.csv",
+        "vocabulary.json",
+        "labels.json",
+    ):
         (path / name).unlink()
     changes = {"pretrain": (str(more_texts),), **PRETRAINED}
     result, _ = run_training(path, table, resume=True, **changes)
     assert result == pretrained[1]
     assert_same_run(path, pretrained[0])
-    for name in ("last.npz", "best.safetensors"):
+    for name in ("last.npz", "previous.npz", "best.safetensors"):
         before = (pretrained[0] / LANGUAGE_FOLDER / name).read_bytes()
         assert (path / LANGUAGE_FOLDER / name).read_bytes() == before
 

@@ -1,7 +1,7 @@
 """Pieces of reviews to learn from, so that a model reads short texts as well as long ones.
 
 A piece is a run of sentences. What is learned of it is how likely a review with it has each label. The review
-it is from has one, which is a noisy sign. That is a quarter of the target, and the rest is the answer of an
+it is from has one, which is a noisy sign. That is half of the target, and the other half is the answer of an
 NB-SVM that is fitted to all single sentences of the reviews, each with the label of its review, in which much
 of that noise is averaged out.
 
@@ -23,7 +23,7 @@ from shared.text.vocabulary import Vocabulary
 ENDS, AFTER = (".", "!", "?", "\u2026", "\u203c", "\u2047", "\u3002"), (")",)
 LENGTHS = (1, 1, 1, 1, 1, 2, 2, 3, 4)  # sentences of a piece, as likely as they are often here
 MOST_SENTENCES = 400_000  # that the teacher is fitted to
-OF_REVIEW = 0.25  # share of the review's label in what is learned of a piece; the rest is the teacher's
+OF_REVIEW = 0.5  # share of the review's label in what is learned of a piece; the rest is the teacher's
 VERDICTS = 0.3  # share of pieces from the beginning or the end of a review, where the verdict is
 
 

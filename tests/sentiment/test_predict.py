@@ -50,13 +50,25 @@ def texts(*lines):
 
 
 def test_texts_of_the_command_line(model, capsys):
-    assert run("a good film", "", "!!!", "--model", "imdb") == 0
+    assert run("a good film", "", "!!!", "gut good xyz plugh", "--model", "imdb") == 0
     output = capsys.readouterr()
     assert output.out.splitlines() == [
         "positive   0.750  a good film",
-        "negative   0.500  (no words)",
-        "negative   0.500  !!!  (no words, only symbols)",
+        "withheld   0.500  (no words)",
+        "withheld   0.500  !!!  (no words, only symbols or unknown numbers)",
+        "withheld   0.750  gut good xyz plugh  (the model knows only 1 of 4 words)",
     ]
+    assert output.err == (
+        "3 of 4 labels withheld: the model does not know enough of the words. --force gives a label all the "
+        "same.\n"
+    )
+
+
+def test_a_withheld_label_is_given_by_force_with_the_reason_as_a_note(model, capsys):
+    assert run("gut good xyz plugh", "--format", "csv", "--force") == 0
+    output = capsys.readouterr()
+    (row,) = csv.DictReader(io.StringIO(output.out))
+    assert (row["label"], row["note"]) == ("positive", "the model knows only 1 of 4 words")
     assert output.err == ""
 
 
@@ -83,10 +95,11 @@ def test_bad_lines_are_named_the_others_answered_and_the_status_is_1(model, caps
     assert run("--input", "in.jsonl", "--text-column", "review", "--format", "jsonl") == 1
     output = capsys.readouterr()
     records = [json.loads(line) for line in output.out.splitlines()]
-    assert [record["label"] for record in records] == ["positive", None, None, None, "negative"]
+    assert [record["label"] for record in records] == ["positive", None, None, None, None]
     lines = output.err.splitlines()
     assert [line.partition(": ")[0] for line in lines[:3]] == [f"in.jsonl:{line}" for line in (2, 3, 4)]
-    assert lines[3:] == ["3 of 5 texts could not be used."]
+    assert lines[3] == "3 of 5 texts could not be used."
+    assert lines[4].startswith("1 of 5 labels withheld")
 
 
 def test_texts_that_are_not_utf8_on_the_command_line(model, capsys):
@@ -122,7 +135,7 @@ def test_output_file_holds_what_standard_output_would(form, model, capsys):
 
 
 def test_a_text_that_is_the_name_of_a_file_is_told(model, capsys):
-    assert run(texts("good")) == 0
+    assert run(texts("good"), "--force") == 0
     output = capsys.readouterr()
     assert output.out.startswith("negative   0.500  reviews.txt")
     assert output.err == "treating 'reviews.txt' as text; use --input reviews.txt to read the file\n"
@@ -245,9 +258,11 @@ def test_explanations_are_written_in_all_forms(reader, capsys):
     np.testing.assert_allclose(found, expected.weights, atol=1e-4)
     assert record["explanation"]["label"] == record["label"] == expected.label
     assert record["deletion"][0]["probability"] == pytest.approx(record["probability"], abs=2e-4)
-    assert empty["explanation"]["words"] == []
+    assert (empty["label"], empty["reason"], "explanation" in empty) == (None, "no words", False)
     page = Path("page.html").read_text(encoding="utf-8")
     assert page.count("<section>") == 2
+    assert "<strong>withheld</strong>" in page
+    assert "<p>no words</p>" in page
     assert f'title="{expected.weights[1]:+.3f}">good<' in page
     assert run("A good film!", "--explain") == 0
     plain = capsys.readouterr().out

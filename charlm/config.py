@@ -146,7 +146,7 @@ def suited(characters: int, optimizer: str, start: str = "") -> dict[str, Any]:
     """The settings that suit the amount of text, for those that a user does not choose.
 
     A run has a number of steps rather than of passes: a short text is read more often, in smaller batches.
-    The values were measured: `docs/results/small-text`.
+    The values were measured: `benchmarks/README.md`.
 
     Args:
         characters: of the training text.

@@ -83,7 +83,7 @@ def train_captioner(
     validation = images(captioner, validation, cache_dir, None)
     batches = make_batches(config, data.sources, training, captioner.vocabulary)
     steps, epochs = batches.steps_per_epoch, config.self_critical or config.epochs
-    validate = Validation(validation, run, config)
+    validate = Validation(validation, run, config, training)
     result = train(
         captioner,
         make_adamw(config.learning_rate, config.weight_decay, parts=encoder_part(config, captioner, steps)),

@@ -40,6 +40,8 @@ def settle_for(
     if start is None:
         start = default_start(len(images), tokens, config, arguments)
     values = suited(len(images), tokenizer, max(map(len, tokens), default=0), start)
+    if config.epochs is not None:  # who says how many epochs means passes
+        values["repeats"] = 1
     if start and config.init_from is None:
         print(f"Few images: training starts from the preset {start}; --init-from none starts from nothing.")
     config = settle(run, config, values, f"{len(images):,} training images")

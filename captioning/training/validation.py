@@ -9,6 +9,7 @@ from shared.system.escapes import visible
 from shared.text.tokens import TOKENIZERS, join_tokens
 
 SAMPLES_SHOWN = 4
+FEW = 20  # with fewer validation images, their captions alone say too little about how rare words are
 TRAINING_CHECKED = 40  # images that are captioned where a run may have learned nothing
 VALIDATION_BATCH = 4  # times the batch size of training
 
@@ -22,9 +23,11 @@ class Validation:
         images: a source of `captioning.training.sources`.
         run: the run folder; gets the samples.
         config: settings of the run.
+        training: the source of the training images. Where few images are validated, its captions count too
+            for how rare a word is: CIDEr-D of one image alone would always be 0.
     """
 
-    def __init__(self, images, run, config):
+    def __init__(self, images, run, config, training=None):
         self.images, self.run, self.config = images, run, config
         self._written: dict[int, list[str]] = {}  # by epoch, where all captions are the same
         self.sources: dict[str, list[int]] = {}
@@ -32,8 +35,14 @@ class Validation:
             self.sources.setdefault(example.source, []).append(row)
         tokenize = TOKENIZERS[config.tokenizer]
         self.references = [[tokenize(caption) for caption in e.captions] for e in images.examples]
+        others = {}
+        if training and len(self.references) < FEW:
+            others = {
+                example.image_id: [tokenize(caption) for caption in example.captions]
+                for example in training.examples
+            }
         self.ciders = {
-            source: CiderD({row: self.references[row] for row in rows})
+            source: CiderD({row: self.references[row] for row in rows} | others)
             for source, rows in self.sources.items()
         }
 

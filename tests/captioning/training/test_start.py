@@ -158,6 +158,13 @@ def test_few_images_start_from_the_preset(images, options, start):
     assert default_start(images, [["a", "zyzzyva"]] * 9, CaptioningConfig(), arguments) == start
 
 
+def test_given_epochs_are_passes(tmp_path):
+    config = CaptioningConfig(init_from="", epochs=3)
+    run = RunFolder.create(tmp_path / "run", dataclasses.asdict(config), "captioning")
+    settled = settle_for(data_of(*["a dog"] * 20), config, run, argparse.Namespace())
+    assert (settled.epochs, settled.repeats) == (3, 1)
+
+
 def test_a_preset_that_knows_too_few_words_is_no_start():
     tokens = [[f"word{number}" for number in range(20_000)]]
     assert default_start(50, tokens, CaptioningConfig(), argparse.Namespace()) == ""

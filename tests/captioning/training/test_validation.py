@@ -70,3 +70,14 @@ def test_each_source_is_scored_by_itself_and_the_mean_counts(tmp_path, settings,
     assert metrics["val_cider"] == pytest.approx(np.mean([m["val_cider"] for m in alone.values()]))
     assert metrics["val_exact"] == pytest.approx((1 / 3 + 1) / 2)
     assert 0 < metrics["val_cider_birds"] < 10
+
+
+def test_one_validation_image_is_scored_by_the_words_of_training_captions(tmp_path, settings, make_run):
+    """CIDEr-D of one image alone is 0 whatever its caption: every epoch would be as good as the first."""
+    images = [Example(sentence, b"", (sentence,), "train") for sentence in SENTENCES]
+    run = make_run(tmp_path / "run", settings())
+    for caption, least in (("the red cat sleeps", 5.0), ("the red dog sleeps", 0.5), ("two dogs", 0.0)):
+        source = Parrot([Example("x", b"", ("the red cat sleeps",), "validation")], [caption])
+        score = Validation(source, run, settings(), Parrot(images[:3], []))(epoch=1)["val_cider"]
+        assert score >= least
+        assert (score == 0) == (least == 0)

@@ -7,7 +7,7 @@
     unrolled models                      the models that ship with it
     unrolled --version
 
-APPLICATION is captioning, charlm or sentiment; VERB is train, evaluate, export, preset or data. Options are
+APPLICATION is captioning, charlm or sentiment; VERB is train, evaluate, visualize, export, preset or data. Options are
 those of the scripts: `unrolled caption --help`.
 """
 
@@ -24,7 +24,7 @@ from shared.system.cli import UserError, did_you_mean, run_script
 
 APPS = {app.name: app for app in (captioning.app.APP, charlm.app.APP, sentiment.app.APP)}
 SHORT = {"caption": "captioning.predict", "write": "charlm.generate", "read": "sentiment.predict"}
-VERBS = ("train", "evaluate", "export", "preset", "data")
+VERBS = ("train", "evaluate", "visualize", "export", "preset", "data")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

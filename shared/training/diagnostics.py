@@ -147,9 +147,9 @@ class Diagnostics:
                 f"The gradients are more than 10 times as large as --clip-norm {self._clip_norm:g}. Try a "
                 "lower learning rate, or a longer warm-up."
             )
-        norms = next(
-            (r["gradient_by_distance"] for r in self._records[::-1] if "gradient_by_distance" in r), {}
-        )
+        # The gradients of a network that knows nothing yet say little.
+        known = [r for r in self._records if "gradient_by_distance" in r and r["step"] >= self._every]
+        norms = known[-1]["gradient_by_distance"] if known else {}
         shares = {int(k): norm / norms["1"] for k, norm in norms.items() if norms.get("1")}
         far = max((k for k in shares if k <= FAR), default=0)
         if far >= 8 and shares[far] < VANISHED:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+FINISHED = (0, 3)  # exit statuses; so tiny a run may learn nothing, and says so
 APPS = ("charlm", "sentiment", "captioning")
 OPTIONS = {
     "charlm": "--cell simple --units 7 --embedding-size 5 --window 7 --batch-size 5 --steps-between 4 "

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-VERBS = ("train", "evaluate", "export", "preset", "data.__main__")
+VERBS = ("train", "evaluate", "visualize", "export", "preset", "data.__main__")
 COMMANDS = [
     *(f"{app}.{verb}" for app in ("captioning", "charlm", "sentiment") for verb in VERBS),
     "captioning.predict",

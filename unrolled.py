@@ -7,8 +7,8 @@
     unrolled models                      the models that ship with it
     unrolled --version
 
-APPLICATION is captioning, charlm or sentiment; VERB is train, evaluate, visualize, export, preset or data. Options are
-those of the scripts: `unrolled caption --help`.
+APPLICATION is captioning, charlm or sentiment; VERB is train, evaluate, visualize, export, preset or data.
+Options are those of the scripts: `unrolled caption --help`.
 """
 
 import importlib

@@ -89,7 +89,7 @@ def trained(options, script, tmp_path_factory) -> Path:
     run = tmp_path_factory.mktemp("runs") / "reviews"
     done = script("train", *options, "--out", run)
     assert "validation is 20 % of train" in done.stdout
-    assert "of the validation texts right" in done.stdout
+    assert "of 40 validation texts right" in done.stdout
     return run
 
 

@@ -385,14 +385,16 @@ def unusual_config(**changes):
     settings = {"cell": "gru", "units": 7, "depth": 2, "bidirectional": False, "embedding_size": 3}
     settings |= {"pooling": "attention", "dropout": 0.11, "word_dropout": 0.12, "input_dropout": 0.13}
     settings |= {"output_dropout": 0.14, "recurrent_weight_dropout": 0.15, "window": 13, "seed": 5}
+    settings |= {"most_surprise": 6.5}
     return SentimentConfig(**{**settings, **changes})
 
 
 def test_every_setting_of_a_run_reaches_the_model():
     config = unusual_config()
     model = SentimentClassifier.from_settings(config, WORDS, LABELS, dtype="mixed_bfloat16")
-    assert len(model.settings) == len(NETWORK) == 13
+    assert len(model.settings) == len(NETWORK) == 14
     assert dict(model.settings) == {name: getattr(config, name) for name in model.settings}
+    assert model.known_words.most_surprise == 6.5
     assert model.dtype_policy.name == "mixed_bfloat16"
     assert (model.drop_words.rate, model.drop_input.rate, model.drop_output.rate) == (0.12, 0.13, 0.14)
     stack = model.stack

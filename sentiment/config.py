@@ -15,7 +15,7 @@ FORMAT = ("encoding", "delimiter")
 READING = (*FORMAT, "labels")
 LABELS_HELP = "new names for the labels of the data, such as 0=negative,1=positive"
 POOLINGS = ("concat", "last", "mean", "max", "attention")
-LAYERS = ("all", "output")
+LAYERS = ("all", "output", "temperature")
 EPOCHS = ("best", "last")
 # What runs of earlier versions did where later ones have a setting.
 EARLIER = {
@@ -36,6 +36,7 @@ NETWORK = (
     "input_dropout",
     "output_dropout",
     "window",
+    "length_power",
     "most_surprise",
 )
 
@@ -63,7 +64,8 @@ class SentimentConfig(RunConfig):
     )
     layers: str | None = option(
         None,
-        "what is trained: all, or the output layer alone, which takes one reading of the reviews",
+        "what is trained: all; the output layer alone, which takes one reading of the reviews; or the "
+        "temperature and its dependence on length, by the validation texts and pieces of them",
         choices=LAYERS,
         suited=True,
     )
@@ -131,6 +133,12 @@ class SentimentConfig(RunConfig):
         "share of those pieces that are sentences made by rules about negation and contrast, in English",
         below=1,
     )
+    length_power: float = option(
+        0.0,
+        "multiplies the logits of a text of n tokens by (n / 250)^Q, so that the model is less sure of short "
+        "texts",
+        below=1,
+    )
     most_surprise: float | None = option(
         None,
         "mean surprise of a text's words, in nats, above which it gets no label; by default 7, or more where "
@@ -156,10 +164,10 @@ class SentimentConfig(RunConfig):
             raise ValueError("--unlabelled and --teachers need each other: give both or neither")
         if self.rules and not self.pieces:
             raise ValueError("--rules makes some of the pieces: it needs --pieces")
-        if self.pieces and (self.init_from == "" or self.layers == "output"):
+        if self.pieces and (self.init_from == "" or self.layers in ("output", "temperature")):
             raise ValueError(
                 "--pieces trains all layers of a model that is trained already: name one by --init-from, and "
-                "omit --layers output"
+                "omit --layers"
             )
         if self.pretrain and self.language_model:
             raise ValueError(
@@ -175,12 +183,16 @@ class SentimentConfig(RunConfig):
                 f"--init-from {self.init_from} is a whole classifier: omit --pretrain and --language-model, "
                 "or give --init-from none"
             )
+        if self.layers == "temperature" and self.init_from == "":
+            raise ValueError("--layers temperature calibrates a trained model: name one by --init-from")
         if self.layers == "output" and self.init_from == "" and not (self.pretrain or self.language_model):
             raise ValueError("--layers output needs a trained network to read with: name one by --init-from")
-        if self.layers == "output" and (self.batch_size or self.epochs or self.learning_rate):
+        if self.layers in ("output", "temperature") and (
+            self.batch_size or self.epochs or self.learning_rate
+        ):
             raise ValueError(
-                "--layers output has no steps: omit --batch-size, --epochs and --learning-rate, or give "
-                "--layers all"
+                f"--layers {self.layers} has no steps: omit --batch-size, --epochs and --learning-rate, or "
+                "give --layers all"
             )
 
     @classmethod

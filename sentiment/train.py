@@ -55,7 +55,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
         best = result.best_metrics
         which = "Last" if config.saved_epoch == "last" else "Best"
-        saved = "Output layer" if config.layers == "output" else f"{which} epoch {result.best_epoch}"
+        saved = {"output": "Output layer", "temperature": "Calibrated"}.get(
+            config.layers, f"{which} epoch {result.best_epoch}"
+        )
         print(
             f"{saved}: {best['val_accuracy']:.2%} of {len(data.split('validation')):,} validation texts "
             f"right, log loss {best['val_log_loss']:.4f}, calibration error "

@@ -18,12 +18,16 @@ from shared.runs.folder import RunFolder
 from shared.runs.saving import SavedAsRun
 from shared.text.vocabulary import Vocabulary
 
+USUAL_TOKENS = 250.0  # of a review in IMDB
+
 
 @keras.saving.register_keras_serializable("unrolled")
 class SentimentClassifier(SavedAsRun, keras.Model):
     """Reads a text word by word, in one or both directions, and predicts its label.
 
-        e_t = E[x_t],  h = stack(e),  y = W norm(pool(h)) + b,  p = softmax(y / temperature)
+        e_t = E[x_t],  h = stack(e),  y = (W norm(pool(h)) + b) (n / 250)^q,  p = softmax(y / temperature)
+
+    with n tokens in the text. With a power q above 0, the model is less sure of shorter texts.
 
     An ordinary Keras model: `compile`, `fit`, `predict`, `save` and `keras.models.load_model` work on it. Its
     vocabulary, its labels and its temperature are part of it. `predict` takes texts, too, and gives their
@@ -49,6 +53,7 @@ class SentimentClassifier(SavedAsRun, keras.Model):
         output_dropout: rate on the pooled vector.
         recurrent_weight_dropout: rate on the weights of the recurrent kernels.
         window: steps of truncated backpropagation; longer texts carry their state on.
+        length_power: the power q.
         most_surprise: see `sentiment.text.known.KnownWords`, which says which texts get no label.
         seed: of all dropout; None: a random one.
 
@@ -92,6 +97,7 @@ class SentimentClassifier(SavedAsRun, keras.Model):
         output_dropout: float = 0.0,
         recurrent_weight_dropout: float = 0.0,
         window: int = 512,
+        length_power: float = 0.0,
         most_surprise: float | None = None,
         seed: int | None = None,
         name: str = "sentiment",
@@ -105,7 +111,7 @@ class SentimentClassifier(SavedAsRun, keras.Model):
         self.labels = tuple(labels)
         self.settings = {key: given[key] for key in NETWORK}
         _check(self.labels, pooling, window)
-        self.window, self.pooling = window, pooling
+        self.window, self.pooling, self.length_power = window, pooling, length_power
         policy = self.dtype_policy
         self.embedding = make_embedding(len(self.vocabulary), embedding_size, policy)
         self.stack = RecurrentStack(**{key: given[key] for key in STACK}, dtype=policy, name="stack")
@@ -203,7 +209,15 @@ class SentimentClassifier(SavedAsRun, keras.Model):
         pooled = self.pool(embedded, mask=mask, training=training, whole_gradient=whole_gradient)
         # Averages over many words differ little between texts, and an output layer would hear little of it.
         pooled = self.normalization(pooled, training=training)
-        return self.output_layer(self.drop_output(pooled, training=training))
+        logits = self.output_layer(self.drop_output(pooled, training=training))
+        return self._less_sure_of_short_texts(logits, embedded, mask) if self.length_power else logits
+
+    def _less_sure_of_short_texts(self, logits, embedded, mask):
+        if mask is None:
+            tokens = ops.cast(ops.shape(embedded)[1], "float32")
+        else:
+            tokens = ops.sum(ops.cast(mask, "float32"), axis=1, keepdims=True)
+        return logits * (tokens / USUAL_TOKENS) ** self.length_power
 
     def pool(self, embedded, mask=None, training=False, whole_gradient=False):
         """The vector `(batch, features)` float32 that the stack makes of embedded words, not normalized."""

@@ -50,7 +50,7 @@ def recipe(examples: int, validation: int, start: bool, layers: str | None = Non
     """
     if layers is None:
         layers = "output" if start and examples < FEW_FOR_ALL else "all"
-    if layers == "output":
+    if layers in ("output", "temperature"):
         return {"layers": layers}
     batch_size = 32 if start else min(64, max(8, examples // 25))
     epochs = 3 if start else min(20, max(4, round(STEPS * batch_size / examples)))

@@ -23,6 +23,7 @@ from sentiment.training.preparation import (
 )
 from sentiment.training.pretraining import prepare_language_model
 from sentiment.training.probe import make_probe
+from sentiment.training.recalibration import recalibrate
 from sentiment.training.start import extended_vocabulary, load_start, start_from
 from sentiment.training.teaching import taught_texts
 from sentiment.training.validation import MIXED, Validation
@@ -92,6 +93,8 @@ def train_sentiment(
     targets = np.eye(len(labels), dtype=np.float32)[indices["train"]]
     sequences = [*ids["train"], *(encode_words(vocabulary, one) for one in taught)]
     targets = np.concatenate([targets, soft_targets])
+    if config.layers == "temperature":
+        return recalibrate(config, run, model, ids["validation"], indices["validation"])
     if config.layers == "output":
         result = train_output(run, model, sequences, targets, ids["validation"], indices["validation"])
         check_learned(run, model, result, ids, indices)

@@ -1,6 +1,8 @@
 """Making a preset of a run, and the model that ships: it is whole, small, has its card, and can read."""
 
+import csv
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +17,7 @@ from shared.runs.presets import LARGEST_PRESET, preset_names
 from shared.system.cli import UserError
 from shared.text.vocabulary import Vocabulary
 
+DATA = Path(__file__).parents[1] / "data"
 TEXTS = ["a good film", "", "bad " * 40]
 ships = pytest.mark.skipif(not preset_names(APP.presets), reason="the preset imdb is not installed")
 
@@ -101,3 +104,15 @@ def test_it_reads_a_long_review_to_its_end(model):
     )
     blame, praise = model.probabilities([story + end * 5 for end in ends])
     assert blame[1] < praise[1] - 0.2
+
+
+@ships
+def test_it_is_not_sure_of_everyday_sentences_that_it_gets_wrong(model):
+    rows = []
+    for name in ("development", "held_out"):
+        with open(DATA / f"everyday_{name}.csv", newline="", encoding="utf-8") as file:
+            rows += csv.DictReader(file)
+    likely = model.probabilities([row["text"] for row in rows])
+    right = likely.argmax(axis=1) == [model.labels.index(row["label"]) for row in rows]
+    assert (len(rows), right.mean() > 0.8) == (168, True)
+    assert likely[~right].max() < 0.9

@@ -371,6 +371,17 @@ def test_mixed_bfloat16_is_near_float32():
     close(mixed.logits([some_tokens()[0]]), logits[:1], tolerance=0.05)
 
 
+def test_a_power_of_the_length_makes_short_texts_less_sure():
+    plain = make_model()
+    model = SentimentClassifier(WORDS, LABELS, **{**plain.settings, "length_power": 0.5})
+    for weight, value in zip(model.weights, plain.weights, strict=True):
+        weight.assign(value)
+    lengths = MASK.sum(axis=1, keepdims=True)
+    expected = plain(some_tokens(), mask=MASK) * np.sqrt(lengths / 250.0)
+    close(model(some_tokens(), mask=MASK), expected)
+    close(model(some_tokens()), plain(some_tokens()) * np.sqrt(MASK.shape[1] / 250.0))
+
+
 def test_the_temperature_is_no_weight_to_be_trained():
     model = make_model()
     assert all("temperature" not in weight.path for weight in model.trainable_variables)
@@ -385,14 +396,16 @@ def unusual_config(**changes):
     settings = {"cell": "gru", "units": 7, "depth": 2, "bidirectional": False, "embedding_size": 3}
     settings |= {"pooling": "attention", "dropout": 0.11, "word_dropout": 0.12, "input_dropout": 0.13}
     settings |= {"output_dropout": 0.14, "recurrent_weight_dropout": 0.15, "window": 13, "seed": 5}
+    settings |= {"most_surprise": 6.5, "length_power": 0.25}
     return SentimentConfig(**{**settings, **changes})
 
 
 def test_every_setting_of_a_run_reaches_the_model():
     config = unusual_config()
     model = SentimentClassifier.from_settings(config, WORDS, LABELS, dtype="mixed_bfloat16")
-    assert len(model.settings) == len(NETWORK) == 14
+    assert len(model.settings) == len(NETWORK) == 15
     assert dict(model.settings) == {name: getattr(config, name) for name in model.settings}
+    assert model.known_words.most_surprise == 6.5
     assert model.dtype_policy.name == "mixed_bfloat16"
     assert (model.drop_words.rate, model.drop_input.rate, model.drop_output.rate) == (0.12, 0.13, 0.14)
     stack = model.stack

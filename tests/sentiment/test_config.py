@@ -59,7 +59,7 @@ NAN, INFINITE = float("nan"), float("inf")
         ({"init_from": "imdb", "language_model": "runs/a"}, "--init-from imdb is a whole classifier"),
         ({"init_from": "", "layers": "output"}, "--layers output needs a trained network"),
         ({"layers": "output", "epochs": 3}, "--layers output has no steps"),
-        ({"layers": "top"}, "--layers must be one of all, output, not top"),
+        ({"layers": "top"}, "--layers must be one of all, output, temperature, not top"),
         ({"pretrain": ("a.txt",), "depth": 2}, "--pretrain needs --depth 1, not 2, or --no-bidirectional"),
     ],
 )

@@ -136,8 +136,9 @@ def test_devices_give_the_run_of_one_in_other_applications(app, reviews, squares
     """Adversarial training; captions of different lengths, and batch norms of an encoder from scratch."""
     data, options = {"sentiment": (reviews, SENTIMENT), "captioning": (squares.file, CAPTIONING)}[app]
     command = ("-m", f"{app}.train", "--data", data, *options.split(), "--out")
-    python(*command, tmp_path / "one")
-    python(*command, tmp_path / "three", "--strategy", "mirrored", "--replicas", "3")
+    status = {"sentiment": 0, "captioning": 3}[app]  # two epochs of captions teach nothing
+    python(*command, tmp_path / "one", status=status)
+    python(*command, tmp_path / "three", "--strategy", "mirrored", "--replicas", "3", status=status)
     assert_same_run(tmp_path / "one", tmp_path / "three", tolerance=2e-3)
 
 

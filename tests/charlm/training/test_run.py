@@ -21,7 +21,7 @@ from charlm.model.scoring import Scorer
 from charlm.text.characters import CharacterVocabulary
 from charlm.training.run import CHARACTERS, Validation, language_loss, make_optimizer, train_charlm
 from shared.runs.folder import RunFolder
-from shared.system.cli import UserError, run_script
+from shared.system.cli import NothingLearned, UserError, run_script
 from shared.system.files import FileError
 from shared.system.signals import Interrupted
 from shared.training import pace
@@ -204,8 +204,10 @@ class Clock:
 
 def test_minutes_take_the_place_of_epochs(tmp_path, text_file, monkeypatch):
     monkeypatch.setattr(pace, "time", Clock())
-    result, _ = run_training(tmp_path / "run", text_file, minutes=10 / 60, epochs=1)
-    assert [row["minutes"] for row in result.history] == [0.1, 0.1667]  # 6 steps and 4
+    with pytest.raises(NothingLearned):  # in 10 steps
+        run_training(tmp_path / "run", text_file, minutes=10 / 60, epochs=1)
+    history = RunFolder.open(tmp_path / "run", "charlm").read_history()
+    assert [row["minutes"] for row in history] == [0.1, 0.1667]  # 6 steps and 4
 
 
 def test_mixed_bfloat16_learns_too(tmp_path, text_file, undisturbed):
@@ -238,9 +240,11 @@ def test_texts_that_are_too_short(tmp_path, text, changes, message):
 
 def test_a_text_of_characters_that_validation_alone_has(tmp_path):
     (tmp_path / "text.txt").write_text("ab" * 18 + "\u00e9\U0001f600\u00e9b", encoding="utf-8")
-    result, run = run_training(tmp_path / "run", tmp_path / "text.txt", epochs=1, steps_between=0, depth=1)
+    with pytest.raises(NothingLearned):
+        run_training(tmp_path / "run", tmp_path / "text.txt", epochs=1, steps_between=0, depth=1)
+    run = RunFolder.open(tmp_path / "run", "charlm")
     assert CharacterVocabulary.load(run.vocabulary_file).characters == ("a", "b")
-    assert np.isfinite(result.best_metrics["val_nats"])
+    assert np.isfinite(run.read_history()[0]["val_nats"])
 
 
 def test_a_full_disk_leaves_the_last_good_checkpoint(tmp_path, text_file, undisturbed, stop_at, monkeypatch):

@@ -34,6 +34,7 @@ TINY = SentimentConfig(
     embedding_size=4,
     batch_size=4,
     epochs=2,
+    learning_rate=0.001,
     min_count=1,
     validation_fraction=0.25,
     precision="float32",

@@ -42,8 +42,9 @@ def fake_tensorflow(tmp_path, code=""):
     lines = "".join(f"{line}\n" for pair in zip(CHATTER, NEWS, strict=True) for line in pair)
     (tmp_path / "keras.py").write_text("")
     (tmp_path / "tensorflow.py").write_text(
-        f"import os, contextlib\nos.write(2, {lines.encode()!r})\n"
+        f"import os, contextlib, logging\nos.write(2, {lines.encode()!r})\n"
         "device = lambda name: contextlib.nullcontext()\n"
+        "get_logger = lambda: logging.getLogger('tensorflow')\n"
         f"zeros = lambda shape: os.write(2, b'first op\\n')\n{code}"
     )
 

@@ -7,6 +7,7 @@ become lone surrogates, so that a reader can leave out their row alone.
 import argparse
 import codecs
 import contextlib
+import encodings
 import gzip
 import io
 import re
@@ -188,13 +189,21 @@ def check_encoding(encoding: str) -> None:
     Raises:
         DataError: it does not.
     """
-    try:
-        "a".encode(encoding or "utf-8")
-    except (LookupError, ValueError) as error:
+    if encoding and not _is_known(encoding):
         raise DataError(
             f"Unknown encoding {encoding!r}. Expected one that Python knows, such as utf-8, utf-16, latin-1, "
             "windows-1252, cp1251, gb18030 or shift_jis."
-        ) from error
+        )
+
+
+def _is_known(encoding: str) -> bool:
+    """Whether Python itself has an encoding of texts; some packages register one for every unknown name."""
+    try:
+        codec = encodings.search_function(encoding.lower())
+        "a".encode(encoding)
+    except (LookupError, ValueError):
+        return False
+    return codec is not None
 
 
 def _check_utf8(name: str, sample: bytes, header: bool) -> None:

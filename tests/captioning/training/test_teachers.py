@@ -35,7 +35,7 @@ def test_a_model_comes_to_write_as_its_teacher(teacher, source_file, tmp_path, m
     assert run_script(train.main, arguments) in (0, 3)  # the teacher itself has learned nothing
     losses = [row["loss"] for row in RunFolder.open("run", "captioning").read_history()]
     # 5 % of it is the captions' cross entropy, which a model that follows its teacher keeps.
-    assert losses[-1] - 0.05 * 2 < 0.4 * (losses[0] - 0.05 * 2)
+    assert losses[-1] - 0.05 * 2 < 0.6 * (losses[0] - 0.05 * 2)
 
 
 def test_other_words_are_refused(teacher, tmp_path):

@@ -1,5 +1,6 @@
 """Runs that learn from teachers: the command, and teachers that cannot teach."""
 
+import keras
 import numpy as np
 import pytest
 
@@ -19,6 +20,7 @@ TEACHER = "--init-from start --teachers teacher --teacher-weight 0.95"
 
 @pytest.fixture
 def teacher(tmp_path, new_captioner):
+    keras.utils.set_random_seed(3)
     captioner = new_captioner(tmp_path / "teacher")
     random = np.random.default_rng(0)
     decoder = captioner.decoder
@@ -29,13 +31,14 @@ def teacher(tmp_path, new_captioner):
 
 def test_a_model_comes_to_write_as_its_teacher(teacher, source_file, tmp_path, monkeypatch, new_captioner):
     monkeypatch.chdir(tmp_path)
+    keras.utils.set_random_seed(4)
     start = new_captioner(tmp_path / "start")
     RunFolder(tmp_path / "start", {}).save_best_weights(start)
     arguments = [*f"{NETWORK} {TRAINING} {STEPS} {TEACHER}".split(), "--data", source_file, "--out", "run"]
-    assert run_script(train.main, arguments) in (0, 3)  # the teacher itself has learned nothing
+    assert run_script(train.main, arguments) == 0
     losses = [row["loss"] for row in RunFolder.open("run", "captioning").read_history()]
     # 5 % of it is the captions' cross entropy, which a model that follows its teacher keeps.
-    assert losses[-1] - 0.05 * 2 < 0.6 * (losses[0] - 0.05 * 2)
+    assert losses[-1] - 0.05 * 2 < 0.4 * (losses[0] - 0.05 * 2)
 
 
 def test_other_words_are_refused(teacher, tmp_path):

@@ -106,6 +106,9 @@ def train_captioner(
         probe=make_probe(captioner, validation, config.max_length, TOKENIZERS[config.tokenizer]),
         diagnostics=diagnostics,
     )
+    if result.best_epoch not in validate.written:  # an earlier process saw that epoch
+        run.load_best_weights(captioner, len(captioner.vocabulary))
+        validate.remember(result.best_epoch, validate.caption_all())
     validate.check_learned(training, result.best_epoch)
     return result
 

@@ -29,7 +29,7 @@ class Validation:
 
     def __init__(self, images, run, config, training=None):
         self.images, self.run, self.config = images, run, config
-        self._written: dict[int, list[str]] = {}  # by epoch, where all captions are the same
+        self.written: dict[int, list[str] | None] = {}  # by epoch, the caption of all images
         self.sources: dict[str, list[int]] = {}
         for row, example in enumerate(images.examples):
             self.sources.setdefault(example.source, []).append(row)
@@ -47,10 +47,9 @@ class Validation:
         }
 
     def __call__(self, epoch: int) -> dict[str, float]:
-        captions = self._caption(self.images)
+        captions = self.caption_all()
         self._show(epoch, captions)
-        if _all_alike(captions):
-            self._written[epoch] = captions[0]
+        self.remember(epoch, captions)
         scores = {
             source: (
                 self.ciders[source].score({row: captions[row] for row in rows})[0],
@@ -65,6 +64,14 @@ class Validation:
         if len(scores) > 1:
             metrics |= {f"val_cider_{source}": float(cider) for source, (cider, _) in scores.items()}
         return metrics
+
+    def caption_all(self) -> list[list[str]]:
+        """The words of the best caption of each validation image."""
+        return self._caption(self.images)
+
+    def remember(self, epoch: int, captions: list[list[str]]) -> None:
+        """Keeps for `check_learned` whether the captions of an epoch are all the same."""
+        self.written[epoch] = captions[0] if _all_alike(captions) else None
 
     def _habits(self, captions: list[list[str]]) -> dict[str, float]:
         """What goes wrong where captions are trained for a score: they shrink, break off, or are all alike.
@@ -95,7 +102,7 @@ class Validation:
         Raises:
             NothingLearned: all images have one caption.
         """
-        one = self._written.get(best_epoch)
+        one = self.written.get(best_epoch)
         wanted = {caption for example in training.examples for caption in example.captions}
         if one is None or len(wanted) == 1:
             return

@@ -8,7 +8,7 @@ import time
 
 import numpy as np
 import pytest
-from training import APPS, FINISHED, Victims, arguments_of, assert_same, make_data, result_of, with_resume
+from training import APPS, STATUS, Victims, arguments_of, assert_same, make_data, result_of, with_resume
 
 KILLS = int(os.environ.get("ATTACK_KILLS", "60"))
 
@@ -33,7 +33,7 @@ def test_a_killed_run_resumes_exactly(app, long, victims, data, tmp_path):
     began = time.monotonic()
     whole = victims.train(app, arguments_of(app, data, tmp_path / "whole"))
     seconds = time.monotonic() - began
-    assert whole["status"] in FINISHED, whole["output"]
+    assert whole["status"] == STATUS[app], whole["output"]
     expected = result_of(tmp_path / "whole")
     attacks = _attacks(whole["events"], seconds) if long else iter([{"event": int(0.6 * whole["events"])}])
     wanted, kills, runs = KILLS if long else 1, 0, 0
@@ -41,10 +41,10 @@ def test_a_killed_run_resumes_exactly(app, long, victims, data, tmp_path):
         runs += 1
         out = tmp_path / str(runs)
         done = {"status": None}
-        while done["status"] not in FINISHED:
+        while done["status"] != STATUS[app]:
             attack = next(attacks) if kills < wanted else {}
             done = victims.train(app, with_resume(arguments_of(app, data, out), out), **attack)
-            assert done["status"] in (*FINISHED, -9), f"{attack}: {done['output']}"
+            assert done["status"] in (STATUS[app], -9), f"{attack}: {done['output']}"
             kills += done["status"] == -9
         assert_same(out, expected)
     print(f"{app}: {kills} kills in {runs} runs of {whole['events']} file events each, no difference")

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-FINISHED = (0, 3)  # exit statuses; so tiny a run may learn nothing, and says so
+STATUS = {"charlm": 3, "sentiment": 0, "captioning": 3}  # of a whole run; 3: so tiny a one learns nothing
 APPS = ("charlm", "sentiment", "captioning")
 OPTIONS = {
     "charlm": "--cell simple --units 7 --embedding-size 5 --window 7 --batch-size 5 --steps-between 4 "

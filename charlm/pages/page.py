@@ -8,7 +8,7 @@ import numpy as np
 
 from charlm.model.char_lm import CharLM
 from charlm.pages.cells import properties, sorted_units
-from charlm.pages.reading import Reading, read
+from charlm.pages.reading import GATES, Reading, read
 from charlm.pages.weights import size_in_int8, weights_of
 from charlm.text.characters import BYTES
 from shared import __version__
@@ -48,7 +48,7 @@ def plan(models: Sequence[CharLM], tokens: int) -> Plan:
     Plan(tokens=1000, top=5, distances=64, units=96, writes=True)
     """
     room = (LARGEST - FIXED) / TEXT_OF_BYTES
-    each_unit = 1 + {"lstm": 3, "gru": 2, "simple": 0}[models[0].stack.cell]  # bytes at each token
+    each_unit = 1 + sum(map(bool, GATES[models[0].stack.cell]))  # bytes at each token
     least = 2 + len(models) * (2 + 4 * 3 + 8) + each_unit
     tokens = min(tokens, LONGEST, int(room / least))
     weights = size_in_int8(models[0])

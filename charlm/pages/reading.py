@@ -65,7 +65,7 @@ def read(
     log_probs = logits - np.logaddexp.reduce(logits, axis=-1, keepdims=True)
     expected = np.argsort(-log_probs, axis=-1)[:, :top]
     inner = [
-        _inner(layer, below[0], outputs[0])
+        _inner(model.stack.cell, layer, below[0], outputs[0])
         for layer, below, outputs in zip(model.stack.forward_layers, layers, layers[1:], strict=False)
     ]
     states = [
@@ -91,9 +91,8 @@ class _Inner(NamedTuple):
     gates: dict[str, np.ndarray]
 
 
-def _inner(layer, inputs: np.ndarray, outputs: np.ndarray) -> _Inner:
-    """Recomputes what a layer keeps to itself, from its inputs `(time, features)` and outputs."""
-    name = type(layer).__name__.lower().replace("simplernn", "simple")
+def _inner(name: str, layer, inputs: np.ndarray, outputs: np.ndarray) -> _Inner:
+    """Recomputes what a layer keeps to itself, from its cell's name, its inputs and its outputs."""
     kernel, recurrent_kernel, *bias = (np.asarray(weight, np.float32) for weight in layer.get_weights())
     bias = bias[0].reshape(-1, kernel.shape[1]).sum(axis=0) if bias else 0.0
     before = np.concatenate([np.zeros_like(outputs[:1]), outputs[:-1]])

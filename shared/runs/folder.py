@@ -8,6 +8,7 @@ last.npz          everything that a run needs to resume exactly where it stopped
 previous.npz      the checkpoint before that, in case the last one is damaged
 history.csv       one row for each epoch
 samples.txt       what the model wrote after each epoch
+curves.svg        the history as charts, and in diagnostics.jsonl what `shared.training.diagnostics` measured
 tensorboard/      event files
 .lock             who writes the folder: `shared.runs.lock`
 ```

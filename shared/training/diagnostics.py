@@ -106,7 +106,7 @@ class Diagnostics:
         for sentence in self._sentences(rows[-1]):
             if sentence not in self._told:
                 print(sentence, flush=True)
-        self._told.update(self._sentences(rows[-1]))
+                self._told.add(sentence)
         return values
 
     def write(self) -> None:

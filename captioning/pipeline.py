@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from captioning.app import APP
 from captioning.prediction.pipeline import caption_job
-from shared.pipeline import pipeline_parser, pipeline_script
+from shared.pipeline import parse_job, pipeline_parser, pipeline_script
 from shared.system.cli import run_script
 
 
@@ -16,7 +16,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = pipeline_parser(
         APP, "Describe all photographs of a pattern, such as 'photos/**.jpg'.", batch_size=16
     )
-    arguments, options = parser.parse_known_args(argv)
+    arguments, options = parse_job(parser, argv)
     APP.find(arguments.model)
     job = caption_job(arguments.model, arguments.batch_size)
     return pipeline_script(arguments.input, arguments.output, job, options)

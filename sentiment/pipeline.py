@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from sentiment.app import APP
 from sentiment.prediction.pipeline import sentiment_job
-from shared.pipeline import pipeline_parser, pipeline_script
+from shared.pipeline import parse_job, pipeline_parser, pipeline_script
 from shared.system.cli import run_script
 
 
@@ -27,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--force", action="store_true", help="give a label also to texts with too few known words"
     )
-    arguments, options = parser.parse_known_args(argv)
+    arguments, options = parse_job(parser, argv)
     APP.find(arguments.model)
     job = sentiment_job(arguments.model, arguments.text_column, arguments.batch_size, arguments.force)
     return pipeline_script(arguments.input, arguments.output, job, options)

@@ -9,6 +9,7 @@ The results lie in files of at most `PART` lines, written whole or not at all wh
 Needs the extra `beam`, which is imported when a pipeline runs.
 """
 
+import argparse
 import hashlib
 import json
 import uuid
@@ -16,7 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, BinaryIO, NamedTuple
 
 from shared.application import Application
-from shared.system.cli import Parser, UserError
+from shared.system.cli import Parser, UserError, did_you_mean
 from shared.system.options import whole_number
 
 PART = 200
@@ -200,6 +201,25 @@ def pipeline_parser(app: Application, description: str, batch_size: int) -> Pars
         help="inputs that the model reads at once (default: %(default)s)",
     )
     return parser
+
+
+def parse_job(parser: Parser, argv: Sequence[str] | None = None) -> tuple[argparse.Namespace, Sequence[str]]:
+    """The arguments of `APP.pipeline`, and the options that are Beam's.
+
+    Beam passes over what it does not know. So an option that resembles one of ours ends the script, and so
+    does a word that belongs to no option, as the second file of a pattern that the shell expanded.
+    """
+    arguments, options = parser.parse_known_args(argv)
+    before = ""
+    for word in options:
+        if word.startswith("--") and did_you_mean(word.partition("=")[0], parser.options):
+            parser.error(f"unrecognized arguments: {word}")
+        if not word.startswith("--") and (not before.startswith("--") or "=" in before):
+            parser.error(
+                f"{word} belongs to no option; quote a pattern, so that the shell does not expand it"
+            )
+        before = word
+    return arguments, options
 
 
 def pipeline_script(pattern: str, prefix: str, job: Job, options: Sequence[str]) -> int:

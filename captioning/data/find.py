@@ -15,7 +15,7 @@ def find_images(paths: Iterable[str | Path]) -> list[Path]:
     A folder stands for the images directly in it, and a pattern (`*`, `?`, `[...]`, `**` for folders below)
     for the images among its matches; both are recognised by their suffix and sorted. What cannot be read is
     in the list too, so that the loader reports it while the others are read: a path that does not exist, a
-    folder without permission, a named pipe called `x.jpg`.
+    folder without permission, also one below `**`, a named pipe called `x.jpg`.
 
     Args:
         paths: files, folders and patterns, in any mixture.
@@ -67,10 +67,18 @@ def _expand(path: Path) -> list[Path]:
         return images or [path]
     if os.path.lexists(path) or not glob.has_magic(str(path)):
         return [path]
-    images = sorted(file for file in map(Path, glob.glob(str(path), recursive=True)) if _is_image(file))
+    images = [file for file in map(Path, glob.glob(str(path), recursive=True)) if _is_image(file)]
+    images = sorted(images + _closed_folders(str(path)))
     if not images:
         raise ImageError(f"{path}: no image matches this pattern. Expected files named {known}.")
     return images
+
+
+def _closed_folders(pattern: str) -> list[Path]:
+    """The folders that `**` could not look into: glob passes over them without a word."""
+    above, stars, _ = pattern.partition("**")
+    folders = glob.glob(f"{above}**/", recursive=True) if stars else []
+    return [Path(folder) for folder in folders if not os.access(folder, os.R_OK | os.X_OK)]
 
 
 def _names(folder: Path) -> list[str]:

@@ -53,13 +53,18 @@ class Parser(argparse.ArgumentParser):
     def __init__(self, module: str, **kwargs):
         super().__init__(prog=f"python -m {module}", allow_abbrev=False, **kwargs)
 
+    @property
+    def options(self) -> list[str]:
+        """The options that the parser knows, such as `--seed`."""
+        return list(self._option_string_actions)
+
     def error(self, message: str) -> NoReturn:
         """Prints one line on standard error and exits with status 2."""
         hint = ""
         _, is_unknown, arguments = message.partition("unrecognized arguments: ")
         if is_unknown:
             options = [word.partition("=")[0] for word in arguments.split() if word.startswith("-")]
-            hint = "".join(did_you_mean(option, self._option_string_actions) for option in options[:1])
+            hint = "".join(did_you_mean(option, self.options) for option in options[:1])
         self.exit(UserError.status, f"error: {visible(message)}.{hint} See {self.prog} --help.\n")
 
 

@@ -77,6 +77,15 @@ def test_a_folder_without_permission_is_reported_by_the_loader(folder, monkeypat
         load_image(folder)
 
 
+@pytest.mark.parametrize("pattern", ["**/*", "**/*.jpg"])
+def test_a_folder_without_permission_below_a_pattern_is_reported_too(folder, monkeypatch, pattern):
+    (folder / "closed").mkdir()
+    # root may read everything
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path).name != "closed")
+    assert folder / "closed" in find_images([folder / pattern])
+    assert folder / "closed" not in find_images([folder / "*"])
+
+
 @pytest.mark.parametrize("path", ["x" * 5_000 + ".jpg", "a\0b.jpg", "*" * 5_000 + "\0"])
 def test_paths_that_no_system_takes(path):
     if "*" not in path:

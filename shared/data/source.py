@@ -122,6 +122,8 @@ def nothing_usable(source: str | Path, what: str, problems: Sequence[Problem]) -
     """
     if not problems:
         return DataError(f"{source} has no usable {what}. It is empty.")
+    first = problems[0]
+    advice = " Name the file's encoding with --encoding." if first.message.startswith("not UTF-8") else ""
     return DataError(
-        f"{source} has no usable {what}. The first of {len(problems):,} problems: {problems[0]}."
+        f"{source} has no usable {what}. The first of {len(problems):,} problems: {first}.{advice}"
     )

@@ -63,6 +63,10 @@ def test_a_source_without_usable_rows_quotes_the_first_problem():
     assert str(nothing_usable("a.csv", "texts", [])) == "a.csv has no usable texts. It is empty."
     problems = [Problem("a.csv", line, "bad") for line in (2, 3)]
     assert str(nothing_usable("a.csv", "texts", problems)).endswith("The first of 2 problems: a.csv:2: bad.")
+    problems = [Problem("a.json", 0, "not UTF-8")]
+    assert str(nothing_usable("a.json", "captions", problems)).endswith(
+        "Name the file's encoding with --encoding."
+    )
 
 
 @pytest.mark.parametrize(

@@ -39,17 +39,20 @@ def add_tab(captioner: CaptionSearch, model: str) -> None:
             photograph = gr.Image(type="filepath", label="A photograph", buttons=[], height="20rem")
             photograph.preprocess = _path  # Gradio's own opens the file, whatever is in it
         with gr.Column():
-            caption = gr.HTML(elem_classes="answer")
-            _add_examples(gr, photograph)
+            caption = gr.HTML()
+            samples = _samples()
+            examples = gr.Examples(samples, photograph, label="Or one of these") if samples else None
             options, again = _add_options(gr, captioner.search_defaults.num_beams)
     details = gr.HTML()
-    gr.on(
-        [photograph.change, again.click],
-        describe,
-        [photograph, *options],
-        [caption, details],
-        concurrency_limit=1,
-    )
+    call = {
+        "fn": describe,
+        "inputs": [photograph, *options],
+        "outputs": [caption, details],
+        "concurrency_id": "captioning",  # one at a time
+    }
+    gr.on([photograph.input, again.click], **call, trigger_mode="always_last")
+    if examples:
+        examples.load_input_event.then(**call)
 
 
 def describe_file(
@@ -84,9 +87,9 @@ def _add_options(gr, beams):
         return options, gr.Button("Describe again")
 
 
-def _add_examples(gr, photograph):
+def _samples() -> list[str]:
+    """The sample photographs; none where scikit-image, which has them, is not installed."""
     try:
-        samples = [str(path) for path in sample_images()]
-    except UserError:  # scikit-image, which has them, is not installed
-        return
-    gr.Examples(samples, photograph, label="Or one of these")
+        return [str(path) for path in sample_images()]
+    except UserError:
+        return []

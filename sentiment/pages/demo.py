@@ -39,10 +39,12 @@ def add_tab(model: SentimentClassifier, name: str) -> None:
 
     review = gr.Textbox("", label="A review", lines=5, max_lines=12, placeholder="Type or paste it here")
     button = gr.Button("Read it", variant="primary")
-    label = gr.HTML(elem_classes="answer")
-    gr.Examples(EXAMPLES, review, label="Or one of these")
+    label = gr.HTML()
+    examples = gr.Examples(EXAMPLES, review, label="Or one of these")
     details = gr.HTML()
-    gr.on([button.click, review.submit], read, review, [label, details], concurrency_limit=1)
+    call = {"fn": read, "inputs": review, "outputs": [label, details], "concurrency_id": "sentiment"}
+    gr.on([button.click, review.submit], **call)
+    examples.load_input_event.then(**call)
 
 
 def classify(model: SentimentClassifier, text: str) -> Result:

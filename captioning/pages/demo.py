@@ -37,11 +37,14 @@ def add_tab(captioner: CaptionSearch, model: str) -> None:
     with gr.Row():
         with gr.Column():
             photograph = gr.Image(type="filepath", label="A photograph", buttons=[], height="20rem")
-            photograph.preprocess = _path  # Gradio's own opens the file, whatever is in it
+            # Gradio's own opens the file, whatever is in it. No event may set more of this component than its
+            # value: its visitor would get a new one, without this line.
+            photograph.preprocess = _path
         with gr.Column():
             caption = gr.HTML()
+            chosen = gr.Image(type="filepath", image_mode=None, visible=False)
             samples = _samples()
-            examples = gr.Examples(samples, photograph, label="Or one of these") if samples else None
+            examples = gr.Examples(samples, chosen, label="Or one of these") if samples else None
             options, again = _add_options(gr, captioner.search_defaults.num_beams)
     details = gr.HTML()
     call = {
@@ -52,7 +55,7 @@ def add_tab(captioner: CaptionSearch, model: str) -> None:
     }
     gr.on([photograph.input, again.click], **call, trigger_mode="always_last")
     if examples:
-        examples.load_input_event.then(**call)
+        examples.load_input_event.then(lambda path: path, chosen, photograph).then(**call)
 
 
 def describe_file(

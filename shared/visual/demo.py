@@ -118,8 +118,11 @@ def find_port(host: str, port: int | None = None) -> int:
             reason = error.strerror
         else:
             return candidate
-    wanted = f"Port {port}" if port else f"None of the ports {PORTS[0]} to {PORTS[-1]}"
-    raise UserError(f"{wanted} of {host} can be used: {reason}. Name another one with --port.")
+    if port is not None:
+        raise UserError(f"Port {port} of {host} cannot be used: {reason}. Name another one with --port.")
+    raise UserError(
+        f"None of the ports {PORTS[0]} to {PORTS[-1]} of {host} can be used. Name one with --port."
+    )
 
 
 def is_loopback(host: str) -> bool:

@@ -1,4 +1,4 @@
-# Two commands do everything on a fresh machine: `make caption` and `make test`.
+# Three commands do everything on a fresh machine: `make caption`, `make demo` and `make test`.
 # Each makes its virtual environment once and re-uses it until pyproject.toml changes.
 
 PYTHON ?= python3
@@ -7,10 +7,14 @@ LOWEST ?= .venv-lowest
 IMAGES ?=
 BIN = $(VENV)/bin
 
-.PHONY: caption test check attack test-lowest lint figures clean
+.PHONY: caption demo test check attack test-lowest lint figures clean
 
 caption: $(VENV)/.samples
 	@$(BIN)/python -m captioning.predict $(IMAGES)
+
+# A page on which to try all three applications.
+demo: $(VENV)/.demo
+	@$(BIN)/python -m unrolled demo
 
 # A file of tests runs in one process, so that what its tests share is made once.
 test: $(VENV)/.test lint
@@ -45,9 +49,21 @@ $(VENV)/.samples: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --editable '.[samples]'
 	@touch $@
 
+# Gradio asks for pillow<13 and works with 13, in which known holes in decoders are closed (SECURITY.md). pip does not
+# resolve the two together, so they are installed one after the other.
+define install_gradio
+$(BIN)/python -m pip install --quiet 'gradio>=6.31,<7'
+$(BIN)/python -m pip install --quiet --no-warn-conflicts 'pillow>=13'
+endef
+
+$(VENV)/.demo: $(VENV)/.samples
+	$(install_gradio)
+	@touch $@
+
 $(VENV)/.test: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --editable '.[test]'
-	@touch $@ $(VENV)/.samples
+	$(install_gradio)
+	@touch $@ $(VENV)/.samples $(VENV)/.demo
 
 $(LOWEST)/.test: pyproject.toml .ci/lowest.py
 	$(PYTHON) -m venv $(LOWEST)

@@ -4,27 +4,31 @@
     unrolled write PROMPT                python -m charlm.generate
     unrolled read TEXT ...               python -m sentiment.predict
     unrolled VERB APPLICATION ...        python -m APPLICATION.VERB
+    unrolled demo                        one page on which to try all three applications
     unrolled models                      the models that ship with it
     unrolled --version
 
-APPLICATION is captioning, charlm or sentiment; VERB is train, evaluate, visualize, export, preset or data.
+APPLICATION is captioning, charlm or sentiment; VERB is train, evaluate, visualize, demo, export, preset or
+data.
 Options are those of the scripts: `unrolled caption --help`.
 """
 
 import importlib
 import sys
 from collections.abc import Sequence
+from functools import partial
 
 import captioning.app
 import charlm.app
 import sentiment.app
 from shared import __version__ as __version__
 from shared.runs.presets import preset_names
-from shared.system.cli import UserError, did_you_mean, run_script
+from shared.system.cli import Parser, UserError, did_you_mean, run_script
+from shared.visual.demo import add_server_options, serve
 
 APPS = {app.name: app for app in (captioning.app.APP, charlm.app.APP, sentiment.app.APP)}
 SHORT = {"caption": "captioning.predict", "write": "charlm.generate", "read": "sentiment.predict"}
-VERBS = ("train", "evaluate", "visualize", "export", "preset", "data")
+VERBS = ("train", "evaluate", "visualize", "demo", "export", "preset", "data")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -36,6 +40,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"unrolled {__version__}")
     elif command == "models":
         print(_models())
+    elif command == "demo" and (not rest or rest[0].startswith("-")):
+        return _demo(rest)
     else:
         module, arguments = _script(command, rest)
         return importlib.import_module(module).main(arguments)
@@ -60,6 +66,20 @@ def _script(command: str, rest: list[str]) -> tuple[str, list[str]]:
         raise UserError(f"unrolled {command} wants an application, one of {', '.join(APPS)}, {given}.{hint}")
     module = "data.__main__" if command == "data" else command
     return f"{rest[0]}.{module}", rest[1:]
+
+
+def _demo(argv: Sequence[str]) -> int:
+    """Serves the page of all applications, with their default models."""
+    parser = Parser("unrolled demo", description="Serve one page on which to try all three applications.")
+    add_server_options(parser)
+    apps = {verb.title(): APPS[script.partition(".")[0]] for verb, script in SHORT.items()}
+    arguments = parser.parse_args(argv)
+    return serve({title: partial(_add_tab, app) for title, app in apps.items()}, arguments)
+
+
+def _add_tab(app) -> None:
+    model = app.load(app.default_model, trainable=True)
+    importlib.import_module(f"{app.name}.pages.demo").add_tab(model, app.default_model)
 
 
 def _models() -> str:

@@ -42,6 +42,7 @@ def test_models_are_the_presets_with_their_sizes_and_cards(capsys):
     [
         (["captoin"], "There is no command 'captoin'.* Did you mean caption"),
         (["train"], "unrolled train wants an application, one of captioning, charlm, sentiment, and none"),
+        (["demo", "charm"], r"unrolled demo wants an application, .* not 'charm'\. Did you mean charlm"),
         (["train", "charm"], r"not 'charm'\. Did you mean charlm"),
     ],
 )
@@ -50,11 +51,18 @@ def test_mistyped_names(arguments, message):
         unrolled.main(arguments)
 
 
+def test_the_demo_of_all_applications_has_options_of_its_own(capsys):
+    with pytest.raises(SystemExit, match="0"):
+        unrolled.main(["demo", "--help"])
+    assert "all three applications" in capsys.readouterr().out
+    assert "gradio" not in sys.modules
+
+
 @pytest.mark.parametrize("application", unrolled.APPS)
 def test_the_commands_of_an_application_are_listed(application):
     command = [sys.executable, "-m", application]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-    for script in ("train", "evaluate", "export", "preset", "data"):
+    for script in ("train", "evaluate", "demo", "export", "preset", "data"):
         assert f"  python -m {application}.{script}" in done.stdout
     assert done.stderr == ""
 

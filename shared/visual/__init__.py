@@ -1,5 +1,9 @@
 """Pictures of what a network does.
 
-`charts`: line charts, bar charts and heat maps as SVG, readable in light and dark mode and by colour-blind
-readers. Nothing here imports NumPy, Keras or a plotting library.
+- `charts`: line charts, bar charts and heat maps as SVG, readable in light and dark mode and by colour-blind
+  readers
+- `pages`: the frame of pages that open from disk
+- `demo`: the page on which one tries a model, served by Gradio
+
+Nothing here imports Keras or a plotting library.
 """

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-VERBS = ("train", "evaluate", "visualize", "export", "preset", "data.__main__")
+VERBS = ("train", "evaluate", "visualize", "demo", "export", "preset", "data.__main__")
 COMMANDS = [
     *(f"{app}.{verb}" for app in ("captioning", "charlm", "sentiment") for verb in VERBS),
     "captioning.predict",
@@ -16,7 +16,7 @@ COMMANDS = [
     "sentiment.predict",
     "sentiment.pipeline",
 ]
-HEAVY = ("apache_beam", "keras", "tensorflow", "tensorflow_datasets", "sklearn")
+HEAVY = ("apache_beam", "gradio", "keras", "tensorflow", "tensorflow_datasets", "sklearn")
 
 # Run once in a new process for all commands: each is asked for help and given an option that is none.
 ASK_ALL = f"""

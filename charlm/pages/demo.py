@@ -1,5 +1,6 @@
 """Writing on from a prompt, on the page of the demo."""
 
+import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,8 @@ if TYPE_CHECKING:
     from charlm.model.char_lm import CharLM
 
 PROMPT = "To be, or not to be"
-LONGEST = 5_000  # characters to write
+LONGEST = 100_000  # characters to write
+EVERY = 0.1  # seconds between two updates: a browser that draws more often has no time for a click on Stop
 MOST_TOP_K = 100
 LARGEST_SEED = 2**53 - 1  # of the whole numbers that a browser knows
 
@@ -65,9 +67,13 @@ def write_on(
     text, remark = prompt, f"Seed {seed} writes this again."
     yield text, ""
     options = {"temperature": temperature, "top_k": top_k or None, "top_p": top_p, "seed": seed}
+    shown = time.monotonic()
     for piece in stream(model, prompt, num_chars, **options):
         text += piece
-        yield text, remark
+        if time.monotonic() - shown >= EVERY:
+            yield text, remark
+            shown = time.monotonic()
+    yield text, remark
 
 
 def _add_options(gr):

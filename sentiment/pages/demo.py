@@ -51,11 +51,11 @@ def classify(model: SentimentClassifier, text: str) -> Result:
     """The result that `sentiment.predict` has for a text.
 
     Raises:
-        UserError: the text is empty.
+        UserError: the text cannot be read.
     """
     (result,) = classify_texts(model, from_arguments([text]))
     if result.item.error is not None:
-        raise UserError(f"{result.item.error}. Type or paste a review.")
+        raise UserError(result.item.error)
     return result
 
 

@@ -52,7 +52,7 @@ $(VENV)/.samples: pyproject.toml | $(VENV)/bin/python
 # Gradio asks for pillow<13 and works with 13, in which known holes in decoders are closed (SECURITY.md). pip does not
 # resolve the two together, so they are installed one after the other.
 define install_gradio
-$(BIN)/python -m pip install --quiet 'gradio>=6.31,<7'
+$(BIN)/python -m pip install --quiet --no-warn-conflicts 'gradio>=6.31,<7'
 $(BIN)/python -m pip install --quiet --no-warn-conflicts 'pillow>=13'
 endef
 

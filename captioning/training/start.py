@@ -8,8 +8,8 @@ import numpy as np
 from captioning.app import APP
 from captioning.config import FEW_IMAGES, SHAPE, CaptioningConfig, suited
 from captioning.data.examples import CaptionData
-from shared.commands import adopt_network, contradicting, settle
 from shared.runs.folder import RunFolder
+from shared.start import adopt_network, contradicting, settle
 from shared.system.cli import UserError
 from shared.text.growth import check_growth, describe_growth, grow
 from shared.text.tokens import TOKENIZERS, choose_tokenizer

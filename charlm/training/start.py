@@ -8,8 +8,8 @@ from charlm.app import APP
 from charlm.config import FEW_CHARACTERS, SHAPE, CharLMConfig, suited
 from charlm.data.text_data import TextData
 from charlm.text.characters import CharacterVocabulary
-from shared.commands import adopt_network, contradicting, settle
 from shared.runs.folder import RunFolder
+from shared.start import adopt_network, contradicting, settle
 from shared.text.growth import check_growth, describe_growth, grow
 
 

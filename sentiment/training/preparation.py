@@ -11,9 +11,9 @@ from sentiment.data.load import load_reviews
 from sentiment.data.reviews import Review, ReviewData, print_problems
 from sentiment.text.known import KnownWords
 from sentiment.text.words import split_words
-from shared.commands import settle
 from shared.runs.checksums import items_checksum
 from shared.runs.folder import RunFolder
+from shared.start import settle
 from shared.system.cli import UserError
 from shared.system.progress import progress_bar
 from shared.text.vocabulary import Vocabulary

@@ -18,8 +18,8 @@ from sentiment.app import APP
 from sentiment.config import NETWORK, SHAPE, SentimentConfig
 from sentiment.data.reviews import Review, ReviewData
 from sentiment.text.words import split_words
-from shared.commands import settle
 from shared.runs.folder import RunFolder
+from shared.start import settle
 from shared.system.cli import UserError
 from shared.text.vocabulary import Vocabulary
 

@@ -15,7 +15,6 @@ from shared.commands import (
     open_run,
     parse_training,
     preset_script,
-    settle,
     training_parser,
 )
 from shared.runs.folder import WEIGHTS_FILE, RunError, RunFolder
@@ -68,31 +67,6 @@ def test_resume_takes_a_folder_that_names_fewer_settings_and_refuses_other_ones(
     arguments, config = parse("--out", "mine", "--resume", "--depth", "5", "--units", "8")
     with pytest.raises(RunError, match=r"depth: 1 -> 5, units: 7 -> 8\)"), open_run(APP, arguments, config):
         pass
-
-
-def test_settings_that_suit_the_data_are_chosen_once_printed_and_saved(capsys):
-    arguments, config = parse("--data", "hello", "--out", "mine", "--learning-rate", "0.5")
-    values = {"learning_rate": 0.25, "patience": 3, "minutes": 7.5, "epochs": 9}
-    with open_run(APP, arguments, config) as run:
-        settled = settle(run, config, values, "11 characters")
-    assert settled == dataclasses.replace(config, patience=3, minutes=7.5)
-    assert capsys.readouterr().out == "Settings that suit 11 characters: --patience 3 --minutes 7.5\n"
-    arguments, config = parse("--data", "hello", "--out", "mine", "--resume")
-    with open_run(APP, arguments, config) as run:
-        assert settle(run, config, {"patience": 5}, "11 characters") == settled
-    assert capsys.readouterr().out == ""
-
-
-def test_settings_of_a_run_that_resumes_stay_as_they_are():
-    run = RunFolder.create("mine", dataclasses.asdict(CharLMConfig()), "charlm")
-    save_checkpoint(run.last_checkpoint, {}, {})
-    assert settle(run, CharLMConfig(), {"patience": 5}, "11 characters") == CharLMConfig()
-
-
-def test_settings_that_do_not_suit_what_was_given_are_an_error():
-    run = RunFolder.create("mine", dataclasses.asdict(CharLMConfig()), "charlm")
-    with pytest.raises(UserError, match="--patience must be"):
-        settle(run, CharLMConfig(), {"patience": -1}, "11 characters")
 
 
 @pytest.mark.parametrize("error", [UserError("no such text"), KeyboardInterrupt(), ZeroDivisionError()])

@@ -1,8 +1,7 @@
 """Where a run begins: settings that suit its data, and the network of the model that it starts from."""
 
-import argparse
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -41,48 +40,53 @@ def settle(run: RunFolder, config: Config, values: Mapping[str, Any], examples: 
     return config
 
 
-def contradicting(
-    app: Application, model: str | Path, arguments: argparse.Namespace, names: Sequence[str]
-) -> list[str]:
-    """The options with which `arguments` would have to agree, to start from a model of another network.
+def differing(
+    app: Application, model: str | Path, config: RunConfig, given: Collection[str], names: Sequence[str]
+) -> dict[str, Any]:
+    """The settings of a network that the user chose otherwise than a model has them, with the model's values.
 
     Args:
         app: the application.
         model: a preset or run folder.
-        arguments: from a parser of `add_config_arguments`; what was not given is not in it.
-        names: settings of the network.
-    """
-    network = app.config.from_run(RunFolder.open(app.find(model, trainable=True), app.name)).pick(names)
-    return [
-        f"--{name.replace('_', '-')} {value}"
-        for name, value in network.items()
-        if getattr(arguments, name, value) != value
-    ]
-
-
-def adopt_network(
-    app: Application, run: RunFolder, config: Config, arguments: argparse.Namespace, names: Sequence[str]
-) -> Config:
-    """The settings with the network of the model that the run starts from; saves them in the run.
-
-    Args:
-        app: the application.
-        run: the folder of the run, open.
-        config: its settings; `init_from` names the model, or is empty.
-        arguments: of the command line.
+        config: the settings of a run.
+        given: names of settings that the user chose.
         names: settings of the network.
 
     Raises:
-        UserError: the command line asks for another network.
+        UserError: there is no such model.
     """
-    if run.has_checkpoint or not config.init_from:
+    theirs = app.trained_with(model).pick(names)
+    return {name: value for name, value in theirs.items() if name in given and getattr(config, name) != value}
+
+
+def adopt_network(
+    app: Application,
+    config: Config,
+    given: Collection[str],
+    shape: Sequence[str],
+    other: Sequence[str] = (),
+) -> Config:
+    """The settings with the network of the model that the run starts from, if it starts from one.
+
+    Args:
+        app: the application.
+        config: the settings; `init_from` names the model, or is empty.
+        given: names of settings that the user chose.
+        shape: settings of the network that decide on its weights; they must be the model's.
+        other: settings that the run takes from the model, too, unless the user chose them.
+
+    Raises:
+        UserError: `init_from` names no model, or one of another network than the user asks for.
+    """
+    model = config.init_from
+    if not model:
         return config
-    if wrong := contradicting(app, config.init_from, arguments, names):
+    app.find(model, trainable=True)
+    if own := differing(app, model, config, given, shape):
+        options = ", ".join(f"--{name.replace('_', '-')} {getattr(config, name)}" for name in own)
         raise UserError(
-            f"--init-from {config.init_from} has another network. To start from it, train with "
-            f"{', '.join(wrong)}, or leave these options out."
+            f"{options} does not go with --init-from {model}, whose network has "
+            f"{', '.join(map(str, own.values()))}. Omit the option, or start with --init-from none."
         )
-    model = RunFolder.open(app.find(config.init_from), app.name)
-    config = dataclasses.replace(config, **app.config.from_run(model).pick(names))
-    run.save_config(dataclasses.asdict(config))
-    return config
+    names = [name for name in dict.fromkeys((*shape, *other)) if name not in given]
+    return dataclasses.replace(config, **app.trained_with(model).pick(names))

@@ -1,6 +1,7 @@
 """Where a run begins: the settings that suit its data, its vocabulary and its first weights."""
 
 import argparse
+import dataclasses
 from collections import Counter
 
 import numpy as np
@@ -9,7 +10,7 @@ from captioning.app import APP
 from captioning.config import FEW_IMAGES, SHAPE, CaptioningConfig, suited
 from captioning.data.examples import CaptionData
 from shared.runs.folder import RunFolder
-from shared.start import adopt_network, contradicting, settle
+from shared.start import adopt_network, differing, settle
 from shared.system.cli import UserError
 from shared.text.growth import check_growth, describe_growth, grow
 from shared.text.tokens import TOKENIZERS, choose_tokenizer
@@ -45,7 +46,9 @@ def settle_for(
     if start and config.init_from is None:
         print(f"Few images: training starts from the preset {start}; --init-from none starts from nothing.")
     config = settle(run, config, values, f"{len(images):,} training images")
-    return adopt_network(APP, run, config, arguments, SHAPE)
+    config = adopt_network(APP, config, vars(arguments), SHAPE)
+    run.save_config(dataclasses.asdict(config))
+    return config
 
 
 def _tokenizer_of(model: str | None) -> str | None:
@@ -67,7 +70,7 @@ def default_start(
     """
     preset = APP.default_model
     is_other = hasattr(arguments, "encoder_weights") or config.teachers
-    if images >= FEW_IMAGES or is_other or contradicting(APP, preset, arguments, SHAPE):
+    if images >= FEW_IMAGES or is_other or differing(APP, preset, config, vars(arguments), SHAPE):
         return ""
     known = Vocabulary.load(APP.find(preset) / "vocabulary.json")
     least = config.min_count or suited(images, "words", 0, preset)["min_count"]

@@ -1,6 +1,7 @@
 """Where a run begins: the settings that suit its text, its vocabulary and its first weights."""
 
 import argparse
+import dataclasses
 
 import numpy as np
 
@@ -9,7 +10,7 @@ from charlm.config import FEW_CHARACTERS, SHAPE, CharLMConfig, suited
 from charlm.data.text_data import TextData
 from charlm.text.characters import CharacterVocabulary
 from shared.runs.folder import RunFolder
-from shared.start import adopt_network, contradicting, settle
+from shared.start import adopt_network, differing, settle
 from shared.text.growth import check_growth, describe_growth, grow
 
 
@@ -36,14 +37,16 @@ def settle_for(
             print(f"A short text: training starts from {start}; --init-from none starts from nothing.")
     values = suited(characters, config.optimizer, start)
     config = settle(run, config, values, f"{characters:,} training characters")
-    return adopt_network(APP, run, config, arguments, SHAPE)
+    config = adopt_network(APP, config, vars(arguments), SHAPE)
+    run.save_config(dataclasses.asdict(config))
+    return config
 
 
 def default_start(data: TextData, config: CharLMConfig, arguments: argparse.Namespace) -> str:
     """The preset where the text is short and the preset can be used, else an empty string."""
     preset = APP.default_model
     is_long = data.characters("train") >= FEW_CHARACTERS
-    if is_long or config.tie_embeddings or contradicting(APP, preset, arguments, SHAPE):
+    if is_long or config.tie_embeddings or differing(APP, preset, config, vars(arguments), SHAPE):
         return ""
     known = CharacterVocabulary.load(APP.find(preset) / "vocabulary.json")
     wanted = CharacterVocabulary.build(data.chunks("train"), min_count=config.min_count)

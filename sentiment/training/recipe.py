@@ -19,8 +19,7 @@ from sentiment.config import NETWORK, SHAPE, SentimentConfig
 from sentiment.data.reviews import Review, ReviewData
 from sentiment.text.words import split_words
 from shared.runs.folder import RunFolder
-from shared.start import settle
-from shared.system.cli import UserError
+from shared.start import adopt_network, differing, settle
 from shared.text.vocabulary import Vocabulary
 
 FEW_FOR_ALL = 1000  # training reviews from which on training the whole network is better
@@ -99,8 +98,7 @@ def _default_start(config: SentimentConfig, reviews: list[Review], given: Collec
     """The default preset, where the data are few and it can help; otherwise nothing."""
     if len(reviews) >= FEW or config.pretrain or config.language_model:
         return ""
-    theirs = APP.trained_with(APP.default_model)
-    if differing(config, theirs, given):
+    if differing(APP, APP.default_model, config, given, SHAPE):
         return ""
     vocabulary = Vocabulary.load(RunFolder.open(APP.find(APP.default_model), APP.name).vocabulary_file)
     words = [word for review in reviews[:LOOKED_AT] for word in split_words(review.text)]
@@ -118,21 +116,4 @@ def with_network_of_start(config: SentimentConfig, given: Collection[str] = ()) 
     Raises:
         UserError: `config.init_from` names no model, or one with another network.
     """
-    if not config.init_from:
-        return config
-    APP.find(config.init_from, trainable=True)
-    theirs = APP.trained_with(config.init_from)
-    if names := differing(config, theirs, given):
-        options = ", ".join(f"--{name.replace('_', '-')} {getattr(config, name)}" for name in names)
-        own = ", ".join(str(getattr(theirs, name)) for name in names)
-        raise UserError(
-            f"{options} does not go with --init-from {config.init_from}, whose network has {own}. "
-            "Omit the option, or start with --init-from none."
-        )
-    names = [name for name in NETWORK if name not in given and name != "seed"]
-    return dataclasses.replace(config, **theirs.pick(tuple(names)))
-
-
-def differing(config: SentimentConfig, theirs: SentimentConfig, given: Collection[str]) -> list[str]:
-    """The settings of weights that were given and are not those of another model."""
-    return [name for name in SHAPE if name in given and getattr(config, name) != getattr(theirs, name)]
+    return adopt_network(APP, config, given, SHAPE, [name for name in NETWORK if name != "seed"])

@@ -155,7 +155,7 @@ def test_settings_follow_the_number_of_images():
 )
 def test_few_images_start_from_the_preset(images, options, start):
     arguments = argparse.Namespace(**options)
-    assert default_start(images, [["a", "zyzzyva"]] * 9, CaptioningConfig(), arguments) == start
+    assert default_start(images, [["a", "zyzzyva"]] * 9, CaptioningConfig(**options), arguments) == start
 
 
 def test_given_epochs_are_passes(tmp_path):
@@ -178,8 +178,9 @@ def test_the_network_is_that_of_the_model(tmp_path):
     settled = settle_for(data_of("a dog"), config, run, argparse.Namespace())
     assert (settled.units, settled.cell, settled.tokenizer, settled.min_count) == (24, "gru", "words", 1)
     assert CaptioningConfig.from_run(RunFolder.open(run.path, "captioning")) == settled
-    with pytest.raises(UserError, match=r"another network\. To start from it, train with --units 24, or"):
-        settle_for(data_of("a dog"), config, run, argparse.Namespace(units=512))
+    other = dataclasses.replace(config, units=512)
+    with pytest.raises(UserError, match=r"does not go with --init-from .*, whose network has 24"):
+        settle_for(data_of("a dog"), other, run, argparse.Namespace(units=512))
 
 
 # What bad data get

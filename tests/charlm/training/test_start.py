@@ -86,7 +86,7 @@ def test_settings_follow_the_length_of_the_text():
 def test_a_short_text_starts_from_the_preset(text, options, start, tmp_path):
     (tmp_path / "text.txt").write_text(text, encoding="utf-8")
     data = load_text(tmp_path / "text.txt", validation_fraction=0)
-    assert default_start(data, CharLMConfig(), argparse.Namespace(**options)) == start
+    assert default_start(data, CharLMConfig(**options), argparse.Namespace(**options)) == start
 
 
 def test_the_network_is_that_of_the_model(trained, tmp_path):
@@ -96,10 +96,8 @@ def test_the_network_is_that_of_the_model(trained, tmp_path):
     settled = settle_for(data, config, run, argparse.Namespace())
     assert (settled.cell, settled.units, settled.embedding_size) == ("gru", 11, 5)
     assert CharLMConfig.from_run(RunFolder.open(run.path, "charlm")) == settled
-    with pytest.raises(
-        UserError, match=r"another network\. To start from it, train with --units 11, or leave"
-    ):
-        settle_for(data, config, run, argparse.Namespace(units=12))
+    with pytest.raises(UserError, match=r"does not go with --init-from .*, whose network has 11"):
+        settle_for(data, dataclasses.replace(config, units=12), run, argparse.Namespace(units=12))
 
 
 # Whole runs

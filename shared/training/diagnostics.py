@@ -59,8 +59,6 @@ class Diagnostics:
         self._records: list[dict[str, Any]] = []
         self._began, self._spent, self._longest = time.perf_counter(), 0.0, 0.0
         self._told: set[str] = set()
-        self._rows: Sequence[Mapping[str, float]] = ()
-        self._monitor = "loss"
 
     def load(self, step: int) -> None:
         """Reads the records of the steps up to a checkpoint; a damaged line and all after it are dropped."""
@@ -95,13 +93,12 @@ class Diagnostics:
             The numbers for TensorBoard, by name.
         """
         began, values = time.perf_counter(), {}
-        self._rows, self._monitor = rows, monitor
         if self._has_time():
             for path, matrices in recurrent_matrices(self._model).items():
                 values[f"largest_singular_value/{path}"] = max(map(largest_singular_value, matrices))
                 values[f"spectral_radius/{path}"] = max(map(spectral_radius, matrices))
             self._records.append({"step": step, "epoch": len(rows), **values, **self._gradient()})
-            self.write()
+            self.write(rows, monitor)
         self._took(began)
         for sentence in self._sentences(rows[-1]):
             if sentence not in self._told:
@@ -109,16 +106,20 @@ class Diagnostics:
                 self._told.add(sentence)
         return values
 
-    def write(self) -> None:
+    def write(self, rows: Sequence[Mapping[str, float]], monitor: str) -> None:
         """Writes the files; does nothing before the first epoch.
+
+        Args:
+            rows: the history.
+            monitor: the metric that decides which epoch is best.
 
         Raises:
             FileError: a file could not be written.
         """
-        if self._rows:
+        if rows:
             lines = "".join(json.dumps(record) + "\n" for record in self._records)
             write_text_atomic(self._file, lines)
-            write_text_atomic(self._run.path / "curves.svg", curves(self._rows, self._monitor))
+            write_text_atomic(self._run.path / "curves.svg", curves(rows, monitor))
 
     def picture(self) -> np.ndarray | None:
         """The gradient by distance `(measurements, distances)`, on a log scale in [0, 1], if measured."""

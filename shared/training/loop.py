@@ -202,8 +202,8 @@ class _Loop:
                     self._run_epoch(callbacks, stop, log)
             finally:
                 callbacks.on_train_end()
-        if self._observer:
-            self._observer.write()
+        if self._observer:  # a finished run may have been killed before its curves were drawn
+            self._observer.write(self._history.rows, self._history.monitor)
         return self._result()
 
     def _run_epoch(self, callbacks, stop, log) -> None:

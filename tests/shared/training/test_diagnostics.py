@@ -57,6 +57,14 @@ def test_a_run_has_curves_and_records(tmp_path):
     assert "val loss" in svg
 
 
+def test_a_finished_run_that_was_killed_before_its_curves_were_drawn_has_them_after_resuming(tmp_path):
+    run_training(tmp_path)
+    curves = (tmp_path / "curves.svg").read_bytes()
+    (tmp_path / "curves.svg").write_text("those of the epoch before")
+    run_training(tmp_path, resume=True)
+    assert (tmp_path / "curves.svg").read_bytes() == curves
+
+
 def test_the_gradient_is_measured_when_it_is_due(tmp_path, monkeypatch):
     counts = []
     watch = Diagnostics(

@@ -195,7 +195,7 @@ REFUSED = [
     (train, f"{TRAIN} --encoder-weights weights.h5", "does not hold the weights of small_cnn"),
     (train, f"{TRAIN} --encoder-weights run/best.safetensors", "is not a weights file"),
     (train, f"{TRAIN} --encoder-weights nothing.h5", "no weights file nothing.h5"),
-    (train, f"{TRAIN} --init-from run --units 16", "train with --units 8"),
+    (train, f"{TRAIN} --init-from run --units 16", "does not go with --init-from"),
     (train, "--out preset --resume", "has a history but no checkpoint last.npz, as a preset does"),
     (train, f"{TRAIN} --cache file/cache", "cannot be written to file/cache"),
 ]

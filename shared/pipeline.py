@@ -206,8 +206,8 @@ def pipeline_parser(app: Application, description: str, batch_size: int) -> Pars
 def parse_job(parser: Parser, argv: Sequence[str] | None = None) -> tuple[argparse.Namespace, Sequence[str]]:
     """The arguments of `APP.pipeline`, and the options that are Beam's.
 
-    Beam passes over what it does not know. So an option that resembles one of ours ends the script, and so
-    does a word that belongs to no option, as the second file of a pattern that the shell expanded.
+    Beam ignores what it does not know. So an option that resembles one of ours is an error, and so is a word
+    that belongs to no option, such as the second file of a pattern that the shell expanded.
     """
     arguments, options = parser.parse_known_args(argv)
     before = ""

@@ -75,7 +75,7 @@ def _expand(path: Path) -> list[Path]:
 
 
 def _closed_folders(pattern: str) -> list[Path]:
-    """The folders that `**` could not look into: glob passes over them without a word."""
+    """The folders that `**` cannot enter, which glob skips silently."""
     above, stars, _ = pattern.partition("**")
     folders = glob.glob(f"{above}**/", recursive=True) if stars else []
     return [Path(folder) for folder in folders if not os.access(folder, os.R_OK | os.X_OK)]

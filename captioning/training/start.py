@@ -46,9 +46,10 @@ def settle_for(
     if start and config.init_from is None:
         print(f"Few images: training starts from the preset {start}; --init-from none starts from nothing.")
     config = settle(run, config, values, f"{len(images):,} training images")
-    config = adopt_network(APP, config, vars(arguments), SHAPE)
-    run.save_config(dataclasses.asdict(config))
-    return config
+    adopted = adopt_network(APP, config, vars(arguments), SHAPE)
+    if adopted != config:  # `settle` has saved the rest
+        run.save_config(dataclasses.asdict(adopted))
+    return adopted
 
 
 def _tokenizer_of(model: str | None) -> str | None:

@@ -37,9 +37,10 @@ def settle_for(
             print(f"A short text: training starts from {start}; --init-from none starts from nothing.")
     values = suited(characters, config.optimizer, start)
     config = settle(run, config, values, f"{characters:,} training characters")
-    config = adopt_network(APP, config, vars(arguments), SHAPE)
-    run.save_config(dataclasses.asdict(config))
-    return config
+    adopted = adopt_network(APP, config, vars(arguments), SHAPE)
+    if adopted != config:  # `settle` has saved the rest
+        run.save_config(dataclasses.asdict(adopted))
+    return adopted
 
 
 def default_start(data: TextData, config: CharLMConfig, arguments: argparse.Namespace) -> str:

@@ -99,7 +99,7 @@ def serve(tabs: Mapping[str, Callable[[], None]], arguments: Namespace) -> int:
             while not stop.received:
                 time.sleep(0.1)
             page.close(verbose=False)
-    gc.freeze()  # otherwise Python looks for garbage for seconds before it ends
+    gc.freeze()  # otherwise Python collects garbage for seconds before it exits
     return 0
 
 
@@ -168,7 +168,7 @@ def _launch(page: Any, host: str, port: int) -> str:
 
 @contextlib.contextmanager
 def errors_shown() -> Iterator[None]:
-    """Around what answers a reader: a `UserError` inside appears on the page with the words of the scripts.
+    """Shows a `UserError` that is raised inside on the page, in the words of the scripts.
 
     Raises:
         gradio.Error: there was a `UserError`.

@@ -3,6 +3,7 @@
     python -m benchmarks.few_reviews --task renamed --sizes 20 200 400 --json renamed.json
     python -m benchmarks.few_reviews --task products --sizes 60 300
     python -m benchmarks.few_reviews --task renamed --sizes 20 200 400 --init-from none --held-out 500
+    python -m benchmarks.few_reviews --data sentences.csv --sizes 2000 9000 --init-from none
 
 Each size is trained as `python -m sentiment.train` would, with as many reviews of each label, drawn anew for
 each seed; a tenth of them is the run's own validation part. Tasks:
@@ -11,8 +12,10 @@ each seed; a tenth of them is the run's own validation part. Tasks:
 - `renamed`: the same with the labels gut and schlecht, so that the output layer starts at zero.
 - `products`: three labels, short reviews of products in tests/fixtures; those not drawn are held out.
 
-The preset `imdb` has learned from the training reviews of `imdb` with their labels. Only `products` and runs
-with `--init-from none` show what it does for reviews that it has never seen.
+`--data` takes a table in place of a task; the rows that are not drawn are held out.
+
+The preset `imdb` has learned from the training reviews of `imdb` with their labels. Only `products`, other
+tables and runs with `--init-from none` show what it does for reviews that it has never seen.
 """
 
 import json
@@ -39,6 +42,7 @@ RENAMED = {"negative": "schlecht", "positive": "gut"}
 def main(argv: Sequence[str] | None = None) -> int:
     parser = Parser("benchmarks.few_reviews", description=__doc__.split("\n")[0])
     parser.add_argument("--task", choices=("imdb", "renamed", "products"), default="products")
+    parser.add_argument("--data", type=Path, help="table of texts and labels, in place of a task")
     parser.add_argument("--sizes", type=whole_number, nargs="+", default=[300], help="reviews (default: 300)")
     parser.add_argument("--seeds", type=whole_number, default=5, help="draws of reviews (default: 5)")
     parser.add_argument("--init-from", help="model to start from, or none (default: what suits the data)")
@@ -48,6 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--json", type=Path, help="write the figures of each run there")
     arguments = parser.parse_args(argv)
+    arguments.task = arguments.data.stem if arguments.data else arguments.task
     print(describe_machine())
     rows = []
     for size in arguments.sizes:
@@ -71,7 +76,7 @@ def _summary(rows) -> str:
 
 def _measure(arguments, size: int, seed: int) -> dict[str, object]:
     """The accuracy of the network and of NB-SVM on the held-out reviews, and the settings of the run."""
-    drawn, held_out = _draw(arguments.task, size, seed)
+    drawn, held_out = _draw(arguments.task, arguments.data, size, seed)
     if arguments.held_out:  # evenly spread, as sources may be sorted by label
         held_out = held_out[:: -(-len(held_out) // arguments.held_out)]
     right = np.array([review.label for review in held_out])
@@ -95,9 +100,10 @@ def _measure(arguments, size: int, seed: int) -> dict[str, object]:
     }
 
 
-def _draw(task: str, size: int, seed: int) -> tuple[list[Review], list[Review]]:
+def _draw(task: str, table: Path | None, size: int, seed: int) -> tuple[list[Review], list[Review]]:
     """As many reviews of each label, and those to measure on."""
-    data = load_reviews(PRODUCTS, validation_fraction=0.0) if task == "products" else load_reviews("imdb")
+    table = PRODUCTS if task == "products" else table
+    data = load_reviews(table, validation_fraction=0.0) if table else load_reviews("imdb")
     chosen = np.random.default_rng(seed)
     drawn, rest = [], []
     for label in data.labels:
@@ -105,7 +111,7 @@ def _draw(task: str, size: int, seed: int) -> tuple[list[Review], list[Review]]:
         order = [reviews[index] for index in chosen.permutation(len(reviews))]
         drawn += order[: size // len(data.labels)]
         rest += order[size // len(data.labels) :]
-    held_out = rest if task == "products" else list(data.split("validation"))
+    held_out = rest if table else list(data.split("validation"))
     if task == "renamed":
         drawn, held_out = (list(_renamed(part)) for part in (drawn, held_out))
     return drawn, held_out

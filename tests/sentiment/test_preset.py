@@ -88,10 +88,12 @@ def test_it_knows_praise_from_blame(model):
         "What a waste of time. The plot makes no sense and the acting is awful.",
         "It's not a bad film at all; in fact it is one of the best I have seen this year.",
         "I wanted to like it, but it is dull, predictable and far too long.",
+        "Not bad at all!",
+        "The staff was not helpful.",
     ]
     likely = model.probabilities(texts)
     np.testing.assert_allclose(likely.sum(axis=1), 1, rtol=1e-5)
-    assert likely.argmax(axis=1).tolist() == [1, 0, 1, 0]
+    assert likely.argmax(axis=1).tolist() == [1, 0, 1, 0, 1, 0]
     assert likely[:2].max(axis=1).min() > 0.9
 
 
@@ -107,12 +109,12 @@ def test_it_reads_a_long_review_to_its_end(model):
 
 
 @ships
-def test_it_is_not_sure_of_everyday_sentences_that_it_gets_wrong(model):
+def test_it_reads_everyday_sentences_and_is_not_sure_of_those_it_gets_wrong(model):
     rows = []
     for name in ("development", "held_out"):
         with open(DATA / f"everyday_{name}.csv", newline="", encoding="utf-8") as file:
             rows += csv.DictReader(file)
     likely = model.probabilities([row["text"] for row in rows])
     right = likely.argmax(axis=1) == [model.labels.index(row["label"]) for row in rows]
-    assert (len(rows), right.mean() > 0.8) == (168, True)
+    assert (len(rows), right.mean() > 0.85) == (168, True)
     assert likely[~right].max() < 0.9

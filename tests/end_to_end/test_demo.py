@@ -1,5 +1,6 @@
 """The page of `unrolled demo` as a visitor uses it: the server that a user starts, in a real browser."""
 
+import functools
 import importlib
 import importlib.util
 import re
@@ -8,6 +9,7 @@ import socket
 import struct
 import subprocess
 import sys
+import time
 import zlib
 from urllib.parse import urlsplit
 
@@ -20,6 +22,7 @@ from shared.system.cli import run_script
 from tests.browser import browser
 from tests.end_to_end.conftest import ROOT
 
+playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("gradio") is None, reason="gradio is not installed: see `make demo`"
 )
@@ -59,6 +62,18 @@ def headline(page):
     return page.locator(".headline:visible")
 
 
+def press(page, name, answer):
+    """Clicks a button until there is an answer: on a busy computer a click may come before Gradio listens."""
+    end = time.monotonic() + SLOW / 1000
+    while True:
+        page.get_by_role("button", name=name).click()
+        try:
+            return answer(timeout=SLOW / 6)
+        except playwright.TimeoutError:
+            if time.monotonic() > end:
+                raise
+
+
 def upload(page, file):
     page.locator("input[type=file]").first.set_input_files(file)
 
@@ -86,11 +101,9 @@ def test_a_photograph_gets_a_caption_and_shows_how_it_came_about(visit):
     headline(page).filter(has_text="cat").wait_for()
     page.get_by_role("button", name="Search options").click()
     page.get_by_label("Words that it must not have").fill("cat")
-    page.get_by_role("button", name="Describe again").click()
-    headline(page).filter(has_not_text="cat").wait_for()
+    press(page, "Describe again", headline(page).filter(has_not_text="cat").wait_for)
     page.get_by_label("Words that it begins with").fill("zyzzyva")
-    page.get_by_role("button", name="Describe again").click()
-    page.get_by_text("zyzzyva").last.wait_for()
+    press(page, "Describe again", page.get_by_text("zyzzyva").last.wait_for)
     page.get_by_label("Words that it begins with").fill("")
     page.get_by_label("Words that it must not have").fill("")
 
@@ -133,23 +146,19 @@ def test_a_review_gets_a_label_and_colours(visit):
     review = page.get_by_label("A review")
     text = "A {{warm}} and funny film, ${1+1} <b>wonderful</b> actors; I loved it."
     review.fill(text)
-    page.get_by_role("button", name="Read it").click()
-    headline(page).filter(has_text="positive").wait_for()
+    press(page, "Read it", headline(page).filter(has_text="positive").wait_for)
     assert re.search(r"^probability 0\.\d{3}$", page.locator(".remark:visible").inner_text())
     details = page.frame_locator("iframe:visible")
     details.locator("#text .for", has_text="wonderful").wait_for()
     assert details.locator("#text").inner_text() == text
     review.fill("Dull, far too long, and a waste of time.")
-    page.get_by_role("button", name="Read it").click()
-    headline(page).filter(has_text="negative").wait_for()
+    press(page, "Read it", headline(page).filter(has_text="negative").wait_for)
     # A label is withheld from a text in another language, and there is nothing to colour.
-    page.get_by_role("button", name="Una película").click()
-    headline(page).filter(has_text="I do not know").wait_for()
+    press(page, "Una película", headline(page).filter(has_text="I do not know").wait_for)
     assert "words" in page.locator(".remark:visible").inner_text()
     assert page.locator("iframe:visible").count() == 0
     review.fill(" ")
-    page.get_by_role("button", name="Read it").click()
-    page.locator(".remark:visible").filter(has_text="no words").wait_for()
+    press(page, "Read it", page.locator(".remark:visible").filter(has_text="no words").wait_for)
 
 
 def test_a_text_is_written_on_as_the_script_writes_it(server, visit, capsys):
@@ -160,8 +169,7 @@ def test_a_text_is_written_on_as_the_script_writes_it(server, visit, capsys):
     page.get_by_role("button", name="How it writes").click()
     for label, value in [("Characters to write", LENGTH), ("Top-k", 9), ("Seed", SEED)]:
         page.get_by_label(label).first.fill(str(value))
-    page.get_by_role("button", name="Write on").click()
-    page.get_by_text(f"Seed {SEED} writes this again.").wait_for()
+    press(page, "Write on", page.get_by_text(f"Seed {SEED} writes this again.").wait_for)
     assert run_script(charlm.generate.main, arguments) == 0
     expected = capsys.readouterr().out.removesuffix("\n")
     written, length = page.locator(WRITTEN), f"document.querySelector('{WRITTEN}').value.length"
@@ -169,8 +177,7 @@ def test_a_text_is_written_on_as_the_script_writes_it(server, visit, capsys):
     assert written.input_value() == expected
     # It stops when told to.
     page.get_by_label("Characters to write").first.fill("100000")
-    page.get_by_role("button", name="Write on").click()
-    page.wait_for_function(f"{length} > {len(expected)}")
+    press(page, "Write on", functools.partial(page.wait_for_function, f"{length} > {len(expected)}"))
     page.get_by_role("button", name="Stop").click()
     page.wait_for_timeout(500)
     stopped = written.input_value()

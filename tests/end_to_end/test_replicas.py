@@ -14,6 +14,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.output import own_lines
+
 ROOT = Path(__file__).parents[2]
 STRATEGY = ("--strategy", "multi-worker")
 TOLERANCE = 2e-4  # of weights near 1; a run of one process differs from itself by none
@@ -168,7 +170,7 @@ def test_workers_give_the_run_of_one_and_survive_signals_and_death(text, alone, 
     assert_same_run(alone, run)
     assert [file.name for file in tmp_path.iterdir()] == ["run"]
     assert "Saved to" in outputs[0]
-    assert outputs[1].strip() == "worker 1 of 2 waits for the others"
+    assert own_lines(outputs[1]).strip() == "worker 1 of 2 waits for the others"
 
 
 def test_workers_that_start_apart_are_told(text, tmp_path):

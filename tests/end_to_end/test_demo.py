@@ -167,8 +167,10 @@ def test_a_text_is_written_on_as_the_script_writes_it(server, visit, capsys):
     page.get_by_role("tab", name="Write").click()
     page.get_by_label("The beginning").fill("Enter HAMLET")
     page.get_by_role("button", name="How it writes").click()
+    page.wait_for_timeout(1000)  # what is typed while the fields unfold is shown, but not always sent
     for label, value in [("Characters to write", LENGTH), ("Top-k", 9), ("Seed", SEED)]:
         page.get_by_label(label).first.fill(str(value))
+        page.get_by_label(label).first.blur()
     press(page, "Write on", page.get_by_text(f"Seed {SEED} writes this again.").wait_for)
     assert run_script(charlm.generate.main, arguments) == 0
     expected = capsys.readouterr().out.removesuffix("\n")
@@ -177,6 +179,7 @@ def test_a_text_is_written_on_as_the_script_writes_it(server, visit, capsys):
     assert written.input_value() == expected
     # It stops when told to.
     page.get_by_label("Characters to write").first.fill("100000")
+    page.get_by_label("Characters to write").first.blur()
     press(page, "Write on", functools.partial(page.wait_for_function, f"{length} > {len(expected)}"))
     page.get_by_role("button", name="Stop").click()
     page.wait_for_timeout(500)

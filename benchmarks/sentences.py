@@ -79,18 +79,23 @@ NEGATED = (
 # And some that speak for that of their words.
 PLAIN = ("{subject} {be} {word}.", "{subject} {be} really {word}!", "there was {noun} in {subject}.")
 SUBJECTS = (
-    *(
-        "it",
-        "this",
-        "the food",
-        "the staff",
-        "the room",
-        "the service",
-        "the hotel",
-        "the trip",
-        "the delivery",
-    ),
-    *("the book", "her voice", "my phone", "the shop", "the weather", "the music", "the new one", "the film"),
+    "it",
+    "this",
+    "the food",
+    "the staff",
+    "the room",
+    "the service",
+    "the hotel",
+    "the trip",
+    "the delivery",
+    "the book",
+    "her voice",
+    "my phone",
+    "the shop",
+    "the weather",
+    "the music",
+    "the new one",
+    "the film",
 )
 SHARE_NEGATED = 0.75
 
